@@ -1,0 +1,1 @@
+"""From one config.yaml to a validated ACE potential by closed-loop active learning."""

@@ -1,0 +1,70 @@
+"""Documents: pydantic models with the unit of every field."""
+
+from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ThermoTable, Walker
+from mlip_autopipec.schemas.label import (
+    FailedLabel,
+    Fingerprint,
+    LabelBatchDoc,
+    LabelDoc,
+    LabelledStructure,
+)
+from mlip_autopipec.schemas.potential import (
+    CoreRepulsion,
+    ErrorStatistics,
+    LinearFitReport,
+    ParityPoint,
+    PotentialDoc,
+)
+from mlip_autopipec.schemas.state import GenerationRecord, StopReason, WorkflowState
+from mlip_autopipec.schemas.structure import (
+    AtomicStructure,
+    CandidateSetDoc,
+    CandidateStructure,
+    FileData,
+    Origin,
+    SelectionDoc,
+)
+from mlip_autopipec.schemas.validation import (
+    Check,
+    EosDoc,
+    EosFit,
+    HeldOutDoc,
+    StabilityDoc,
+    ValidationDoc,
+    Verdict,
+)
+
+__all__ = [
+    "AtomicStructure",
+    "CandidateSetDoc",
+    "CandidateStructure",
+    "Check",
+    "CoreRepulsion",
+    "Document",
+    "EndReason",
+    "EosDoc",
+    "EosFit",
+    "ErrorStatistics",
+    "ExplorationDoc",
+    "FailedLabel",
+    "FileData",
+    "Fingerprint",
+    "GenerationRecord",
+    "HeldOutDoc",
+    "LabelBatchDoc",
+    "LabelDoc",
+    "LabelledStructure",
+    "LinearFitReport",
+    "Origin",
+    "ParityPoint",
+    "PotentialDoc",
+    "SelectionDoc",
+    "StabilityDoc",
+    "StopReason",
+    "ThermoTable",
+    "ValidationDoc",
+    "Verdict",
+    "Walker",
+    "WorkflowState",
+]

@@ -1,0 +1,74 @@
+"""Exploration runs: a walker, its run, and why it ended."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.structure import AtomicStructure, CandidateStructure, FileData
+
+EndReason = Literal[
+    "completed",
+    "gamma",
+    "smallest_distance",
+    "temperature",
+    "lost_atoms",
+    "not_finite",
+]
+"""Why a run ended: it did all its steps, or which of the watchdog's limits it met."""
+
+
+class Walker(Document):
+    """A trajectory to be walked: where it starts, how hot, how long, and how far it is."""
+
+    index: int = Field(description="Number of the walker in its round [1].")
+    round: int = Field(description="Number of the round of walks [1].")
+    structure: AtomicStructure = Field(description="Where it starts.")
+    temperature: float = Field(gt=0, description="Temperature of the thermostat [K].")
+    n_steps: int = Field(gt=0, description="Steps to walk in all [1].")
+    seed: int = Field(ge=0, description="Seed of the initial velocities.")
+    steps_done: int = Field(0, description="Steps walked so far [1].")
+    n_halts: int = Field(0, description="How often it was halted so far [1].")
+    n_stuck: int = Field(0, description="How often in a row it was halted without progress [1].")
+    resume_from: str | None = Field(None, description="Id of the exploration job whose end it continues from.")
+    finished: bool = Field(False, description="It walked all its steps, or was given up.")
+    given_up: str | None = Field(None, description="Why it was given up, if it was.")
+
+
+class ThermoTable(Document):
+    """What was logged along a run, one entry a row."""
+
+    step: list[int] = Field(description="Step within the walk [1].")
+    temperature: list[float] = Field(description="Temperature [K].")
+    potential_energy: list[float] = Field(description="Potential energy per atom, without E0 [eV/atom].")
+    pressure: list[float] = Field(description="Pressure [GPa].")
+    gamma: list[float] = Field(description="Largest extrapolation grade over the atoms, MaxVol scale [1].")
+
+
+class ExplorationDoc(Document):
+    """One run of a walker with one potential."""
+
+    schema_version: Literal[1] = 1
+    walker: Walker = Field(description="The walker as it was when the run began.")
+    engine: str = Field(description="Program and version.")
+    timestep: float = Field(description="Time step [fs].")
+    start_step: int = Field(description="Step of the walk at which the run began [1].")
+    end_step: int = Field(description="Step of the walk at which the run ended [1].")
+    end_reason: EndReason = Field(description="Why the run ended.")
+    end_value: float | None = Field(
+        None, description="Value that met the limit: gamma [1], distance [Å], temperature [K], atoms left [1]."
+    )
+    gamma_start: float = Field(description="Gamma at the first step, e.g. of the halted frame after refitting [1].")
+    gamma_max: float = Field(description="Largest gamma of the run, MaxVol scale [1].")
+    thermo: ThermoTable = Field(description="Log of the run.")
+    frames: list[CandidateStructure] = Field(description="Extrapolative frames worth a label, in time order.")
+    final: AtomicStructure = Field(description="Last sane structure.")
+    restart: FileData | None = Field(
+        None, repr=False, description="Restart file of the engine at the end; none if the end is not sane."
+    )
+    wall_time: float = Field(description="Wall time [s].")
+
+    @property
+    def halted(self) -> bool:
+        """Whether the watchdog ended the run."""
+        return self.end_reason != "completed"

@@ -1,0 +1,87 @@
+"""Reference labels: what an oracle says of a structure, and under which conditions."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.structure import AtomicStructure, Origin, Vector
+
+Matrix = tuple[Vector, Vector, Vector]
+
+
+class Fingerprint(Document):
+    """The conditions of a label; labels of different conditions do not belong into one data set."""
+
+    code: str = Field(description="Program, e.g. 'pw.x' or 'ase:emt'.")
+    version: str = Field(description="Version of the program.")
+    settings: dict[str, str | float | bool] = Field(
+        default_factory=dict, description="Whatever changes the numbers: functional, cut-offs [Ry], k-spacing [1/Å] …"
+    )
+    pseudopotentials: dict[str, str] = Field(
+        default_factory=dict, description="SHA-256 of each element's pseudopotential file."
+    )
+
+    def differences(self, other: "Fingerprint") -> list[str]:
+        """List what differs, one line each; an element present on one side only is no difference."""
+        found = [
+            f"{name}: {mine} / {theirs}"
+            for name, mine, theirs in (
+                ("code", self.code, other.code),
+                ("version", self.version, other.version),
+            )
+            if mine != theirs
+        ]
+        for key in sorted(self.settings.keys() | other.settings.keys()):
+            mine, theirs = self.settings.get(key, "(not set)"), other.settings.get(key, "(not set)")
+            if mine != theirs:
+                found.append(f"{key}: {mine} / {theirs}")
+        for element in sorted(self.pseudopotentials.keys() & other.pseudopotentials.keys()):
+            mine, theirs = self.pseudopotentials[element], other.pseudopotentials[element]
+            if mine != theirs:
+                found.append(f"pseudopotential of {element}: {mine[:12]}… / {theirs[:12]}…")
+        return found
+
+
+class LabelDoc(Document):
+    """Energy, forces and stress of one structure by the oracle. Only converged, finite results become one."""
+
+    schema_version: Literal[1] = 1
+    structure: AtomicStructure = Field(description="The structure that was computed.")
+    energy: float = Field(description="Energy of the cell, consistent with the forces [eV].")
+    forces: list[Vector] = Field(description="Forces [eV/Å], shape (n_atoms, 3).")
+    stress: Matrix | None = Field(
+        description="Stress, tension positive [eV/Å^3], shape (3, 3); none for structures that are not periodic."
+    )
+    fingerprint: Fingerprint = Field(description="Conditions of the calculation.")
+    wall_time: float = Field(description="Wall time of the calculation [s].")
+    scf_iterations: int | None = Field(None, description="Number of SCF iterations, where the oracle has any [1].")
+    notes: list[str] = Field(default_factory=list, description="What was seen and done about it.")
+
+
+class LabelledStructure(Document):
+    """A label with the origin of its structure."""
+
+    label: LabelDoc = Field(description="The label.")
+    label_id: str = Field(description="Id of the job that made it.")
+    origin: Origin = Field(description="How the structure was made.")
+    detail: str = Field("", description="What was done to make it.")
+    gamma: float | None = Field(None, description="Extrapolation grade when it was found, MaxVol scale [1].")
+
+
+class FailedLabel(Document):
+    """A structure that could not be labelled."""
+
+    label_id: str = Field(description="Id of the job that failed; its folder and error are in `mlip-auto status`.")
+    structure: AtomicStructure = Field(description="The structure.")
+    origin: Origin = Field(description="How the structure was made.")
+
+
+class LabelBatchDoc(Document):
+    """The labels of one selection."""
+
+    schema_version: Literal[1] = 1
+    labels: list[LabelledStructure] = Field(description="What was labelled.")
+    failed: list[FailedLabel] = Field(description="What could not be labelled.")
+    n_labels: int = Field(description="Number of labels [1].")
+    wall_time: float = Field(description="Summed wall time of the oracle [s].")

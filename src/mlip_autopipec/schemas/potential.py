@@ -1,0 +1,97 @@
+"""A fitted potential and how well it fits."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.files import unpack_file
+from mlip_autopipec.schemas.structure import FileData, Origin
+
+
+class ErrorStatistics(Document):
+    """Differences between potential and oracle over a group of structures."""
+
+    n_structures: int = Field(description="Number of structures [1].")
+    energy_rmse: float = Field(description="Root mean square error of the energy per atom [eV/atom].")
+    energy_mae: float = Field(description="Mean absolute error of the energy per atom [eV/atom].")
+    force_rmse: float = Field(description="Root mean square error of the force components [eV/Å].")
+    force_mae: float = Field(description="Mean absolute error of the force components [eV/Å].")
+    force_max: float = Field(description="Largest error of a force component [eV/Å].")
+    stress_rmse: float | None = Field(
+        None, description="Root mean square error of the stress components, where labelled [eV/Å^3]."
+    )
+
+
+class ParityPoint(Document):
+    """One structure in the parity plots."""
+
+    label_id: str = Field(description="Id of the label.")
+    origin: Origin = Field(description="How the structure was made.")
+    n_atoms: int = Field(description="Number of atoms [1].")
+    energy_reference: float = Field(description="Energy per atom by the oracle, relative to E0 [eV/atom].")
+    energy_predicted: float = Field(description="Energy per atom by the potential, relative to E0 [eV/atom].")
+    forces_reference: list[float] = Field(description="Force components by the oracle [eV/Å], shape (3 n_atoms,).")
+    forces_predicted: list[float] = Field(description="Force components by the potential [eV/Å], same shape.")
+    stress_reference: list[float] | None = Field(
+        None, description="Stress by the oracle, Voigt order xx yy zz yz xz xy [eV/Å^3], shape (6,)."
+    )
+    stress_predicted: list[float] | None = Field(
+        None, description="Stress by the potential, Voigt order xx yy zz yz xz xy [eV/Å^3], shape (6,)."
+    )
+
+
+class LinearFitReport(Document):
+    """What the linear solver says of its own solution."""
+
+    n_rows: int = Field(description="Rows of the design matrix: energies, force and stress components [1].")
+    n_functions: int = Field(description="Columns of the design matrix: basis functions [1].")
+    rank: int = Field(description="Numerical rank of the weighted design matrix [1].")
+    condition: float = Field(description="Condition number of the regularised normal matrix [1].")
+    prior_precision: float = Field(description="Evidence-maximising precision of the prior, alpha [1/eV^2].")
+    noise: float = Field(description="Evidence-maximising standard deviation of a row of unit weight [eV].")
+    log_evidence: float = Field(description="Log marginal likelihood [nat].")
+    effective_parameters: float = Field(description="Number of parameters that the data determine [1].")
+    evidence_converged: bool = Field(description="Whether the evidence iteration met its tolerance.")
+
+
+class CoreRepulsion(Document):
+    """The ZBL core inside the potential file: below `r_in` each atom's energy goes over to ZBL."""
+
+    r_in: dict[str, float] = Field(description="Where it begins, per pair 'A-B': shortest training distance [Å].")
+    delta_in: dict[str, float] = Field(description="Width of the switch, per pair 'A-B' [Å].")
+    scan_from: float = Field(description="Smallest distance of the dimer scan that showed it monotonic [Å].")
+
+
+class PotentialDoc(Document):
+    """A potential: its files and everything needed to judge and use it."""
+
+    schema_version: Literal[1] = 1
+    elements: list[str] = Field(description="Elements, alphabetically.")
+    files: list[FileData] = Field(repr=False, description="potential.yaml, potential.yace and potential.asi.")
+    e0: dict[str, float] = Field(description="Energy of each element's free atom, to be added per atom [eV].")
+    e0_source: str = Field(description="How E0 was obtained.")
+    cutoff: float = Field(description="Largest cut-off radius [Å].")
+    n_functions: dict[str, int] = Field(description="Basis functions of each element [1].")
+    core: CoreRepulsion = Field(description="Short-range repulsion.")
+    gamma_scale: Literal["pace-maxvol-linear"] = Field(
+        "pace-maxvol-linear", description="Scale of the extrapolation grade: 1 = inside the active set."
+    )
+    fit: LinearFitReport = Field(description="What the solver reported.")
+    training_errors: ErrorStatistics = Field(description="Errors on the training set.")
+    parity: list[ParityPoint] = Field(repr=False, description="Training set point by point.")
+    n_labels: int = Field(description="Number of labelled structures it was fitted to [1].")
+    excluded: list[str] = Field(
+        default_factory=list, description="Labels that were set aside, with the reason, one line each."
+    )
+    file_differences: dict[str, float] = Field(
+        description="Largest |difference| of energies [eV/atom] and forces [eV/Å] after reading each file back."
+    )
+    versions: dict[str, str] = Field(description="Versions of the programs that made it.")
+    wall_time: float = Field(description="Wall time of the fit [s].")
+
+    def write(self, directory: Path) -> Path:
+        """Write the potential's files into a folder and return the `.yaml`."""
+        written = {path.suffix: path for path in (unpack_file(file, directory) for file in self.files)}
+        return written[".yaml"]

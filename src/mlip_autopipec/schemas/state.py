@@ -1,0 +1,39 @@
+"""The one small document between the generations of the loop."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.exploration import Walker
+
+StopReason = Literal["no_halt", "label_budget", "generation_limit"]
+
+
+class GenerationRecord(Document):
+    """What one generation did."""
+
+    generation: int = Field(description="Number of the generation; 0 is the fit to the seed structures.")
+    n_labels: int = Field(description="Labels in the data set after it [1].")
+    n_failed: int = Field(description="Labels that failed in it [1].")
+    n_explorations: int = Field(description="Exploration runs in it [1].")
+    n_halts: int = Field(description="Runs that the watchdog ended [1].")
+    gamma_max: float = Field(description="Largest gamma seen, MaxVol scale [1].")
+    energy_rmse: float = Field(description="Training error of the potential it explored with [eV/atom].")
+    force_rmse: float = Field(description="Training error of the potential it explored with [eV/Å].")
+
+
+class WorkflowState(Document):
+    """Where the campaign stands. Everything large is referred to by job id."""
+
+    schema_version: Literal[1] = 1
+    generation: int = Field(0, description="Number of the current generation [1].")
+    round: int = Field(0, description="Number of the current round of walks [1].")
+    quiet_rounds: int = Field(0, description="Rounds in a row without any halt [1].")
+    round_halts: int = Field(0, description="Halts in the current round so far [1].")
+    batches: list[str] = Field(default_factory=list, description="Ids of the jobs that gathered labels.")
+    potential: str | None = Field(None, description="Id of the job that fitted the current potential.")
+    walkers: list[Walker] = Field(default_factory=list, description="The walkers of the current round.")
+    n_labels: int = Field(0, description="Labels so far [1].")
+    history: list[GenerationRecord] = Field(default_factory=list, description="What each generation did.")
+    stop_reason: StopReason | None = Field(None, description="Why the loop ended; none while it goes on.")

@@ -1,0 +1,104 @@
+"""Atomic structures in documents."""
+
+import hashlib
+from typing import Literal
+
+import numpy as np
+from ase import Atoms
+from pydantic import Field, model_validator
+
+from mlip_autopipec.schemas.base import Document
+
+Vector = tuple[float, float, float]
+
+Origin = Literal["user", "strain", "rattle", "dimer", "isolated_atom", "md", "held_out", "eos"]
+"""Where a structure comes from; errors and costs are reported by it."""
+
+
+class AtomicStructure(Document):
+    """Atoms in a cell, as small in JSON as they can be without losing a digit."""
+
+    symbols: list[str] = Field(min_length=1, description="Chemical symbols, one per atom.")
+    positions: list[Vector] = Field(description="Cartesian positions [Å], shape (n_atoms, 3).")
+    cell: tuple[Vector, Vector, Vector] = Field(description="Lattice vectors in rows [Å], shape (3, 3).")
+    pbc: tuple[bool, bool, bool] = Field(description="Periodicity along each lattice vector.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "AtomicStructure":
+        if len(self.positions) != len(self.symbols):
+            raise ValueError(f"{len(self.symbols)} symbols but {len(self.positions)} positions")
+        if not (np.isfinite(self.positions).all() and np.isfinite(self.cell).all()):
+            raise ValueError("positions and cell must be finite numbers")
+        return self
+
+    @classmethod
+    def from_ase(cls, atoms: Atoms) -> "AtomicStructure":
+        """Convert from ASE; velocities, constraints and results are left behind."""
+        return cls(
+            symbols=atoms.get_chemical_symbols(),
+            positions=atoms.get_positions().tolist(),
+            cell=atoms.cell.array.tolist(),
+            pbc=tuple(bool(p) for p in atoms.pbc),
+        )
+
+    def to_ase(self) -> Atoms:
+        """Convert to ASE."""
+        return Atoms(self.symbols, positions=self.positions, cell=self.cell, pbc=self.pbc)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.symbols)
+
+    @property
+    def formula(self) -> str:
+        """Chemical formula in Hill order."""
+        return str(self.to_ase().get_chemical_formula())
+
+    @property
+    def digest(self) -> str:
+        """Content hash: equal for equal structures, 16 hexadecimal digits."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+class CandidateStructure(Document):
+    """A structure that may be worth a label, with where it comes from."""
+
+    structure: AtomicStructure = Field(description="The structure.")
+    origin: Origin = Field(description="How it was made.")
+    detail: str = Field("", description="What was done to make it, for a reader.")
+    gamma: float | None = Field(
+        None, description="Largest extrapolation grade of its atoms when it was found, MaxVol scale [1]."
+    )
+    required: bool = Field(False, description="To be labelled whatever the selection thinks of it.")
+
+
+class CandidateSetDoc(Document):
+    """Structures among which a selection chooses."""
+
+    schema_version: Literal[1] = 1
+    candidates: list[CandidateStructure] = Field(description="The structures.")
+    reference: list[AtomicStructure] = Field(
+        default_factory=list, description="The unperturbed crystals they were made from."
+    )
+
+
+class SelectionDoc(Document):
+    """What a selection chose, and what it thought each was worth."""
+
+    schema_version: Literal[1] = 1
+    candidates: list[CandidateStructure] = Field(description="The chosen structures, best first.")
+    n_considered: int = Field(description="Number of structures it chose from [1].")
+    n_duplicates: int = Field(description="Number set aside because they equal another one [1].")
+    gain: list[float] = Field(
+        description="Information gained by each chosen one, 0.5 log det ratio of the posterior [nat]."
+    )
+    n_functions: int = Field(description="Number of basis functions of the criterion [1].")
+
+
+class FileData(Document):
+    """A small file that travels with a document: base64 text and the hash of its bytes."""
+
+    name: str = Field(description="File name without folder.")
+    sha256: str = Field(description="Hash of the bytes, hexadecimal.")
+    base64: str = Field(repr=False, description="The bytes in base64.")
