@@ -13,8 +13,11 @@ _HARTREE: Final = constants.physical_constants["Hartree energy in eV"][0]
 EV_PER_A3_TO_GPA: Final = constants.e / constants.angstrom**3 / constants.giga
 """Multiply a stress in eV/Å^3 by this to get GPa."""
 
-EV_PER_A3_TO_BAR: Final = constants.e / constants.angstrom**3 / constants.bar
-"""Multiply a pressure in eV/Å^3 by this to get bar."""
+GPA_TO_BAR: Final = constants.giga / constants.bar
+"""Multiply a pressure in GPa by this to get bar."""
+
+BAR_TO_GPA: Final = 1.0 / GPA_TO_BAR
+"""Multiply a pressure in bar by this to get GPa."""
 
 KELVIN_TO_EV: Final = constants.k / constants.e
 """Multiply a temperature in K by this to get k_B T in eV."""

@@ -1,1 +1,7 @@
-"""TBD."""
+"""Exploration: engines that walk with a potential under one watchdog."""
+
+from mlip_autopipec.dynamics.base import ExplorationMaker
+from mlip_autopipec.dynamics.lammps import LammpsMDMaker
+from mlip_autopipec.dynamics.watchdog import StopRule
+
+__all__ = ["ExplorationMaker", "LammpsMDMaker", "StopRule"]

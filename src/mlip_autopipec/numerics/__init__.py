@@ -1,1 +1,16 @@
-"""TBD."""
+"""Linear algebra of fitting and of optimal design: arrays in, arrays out."""
+
+from mlip_autopipec.numerics.doptimal import DesignChoice, greedy_d_optimal
+from mlip_autopipec.numerics.eos import BirchMurnaghan, fit_birch_murnaghan
+from mlip_autopipec.numerics.evidence import EvidenceFit, evidence_ridge
+from mlip_autopipec.numerics.maxvol import maxvol
+
+__all__ = [
+    "BirchMurnaghan",
+    "DesignChoice",
+    "EvidenceFit",
+    "evidence_ridge",
+    "fit_birch_murnaghan",
+    "greedy_d_optimal",
+    "maxvol",
+]

@@ -62,7 +62,7 @@ class ExplorationDoc(Document):
     gamma_max: float = Field(description="Largest gamma of the run, MaxVol scale [1].")
     thermo: ThermoTable = Field(description="Log of the run.")
     frames: list[CandidateStructure] = Field(description="Extrapolative frames worth a label, in time order.")
-    final: AtomicStructure = Field(description="Last sane structure.")
+    final: AtomicStructure = Field(description="Last graded structure; broken if the end is not sane.")
     restart: FileData | None = Field(
         None, repr=False, description="Restart file of the engine at the end; none if the end is not sane."
     )

@@ -1,27 +1,19 @@
 """A fitted potential and how well it fits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.files import unpack_file
+from mlip_autopipec.schemas.label import LabelledStructure
 from mlip_autopipec.schemas.structure import FileData, Origin
 
-
-class ErrorStatistics(Document):
-    """Differences between potential and oracle over a group of structures."""
-
-    n_structures: int = Field(description="Number of structures [1].")
-    energy_rmse: float = Field(description="Root mean square error of the energy per atom [eV/atom].")
-    energy_mae: float = Field(description="Mean absolute error of the energy per atom [eV/atom].")
-    force_rmse: float = Field(description="Root mean square error of the force components [eV/Å].")
-    force_mae: float = Field(description="Mean absolute error of the force components [eV/Å].")
-    force_max: float = Field(description="Largest error of a force component [eV/Å].")
-    stress_rmse: float | None = Field(
-        None, description="Root mean square error of the stress components, where labelled [eV/Å^3]."
-    )
+_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 class ParityPoint(Document):
@@ -40,6 +32,103 @@ class ParityPoint(Document):
     stress_predicted: list[float] | None = Field(
         None, description="Stress by the potential, Voigt order xx yy zz yz xz xy [eV/Å^3], shape (6,)."
     )
+
+    @classmethod
+    def from_prediction(
+        cls,
+        labelled: LabelledStructure,
+        e0: dict[str, float],
+        energy: float,
+        forces: NDArray[np.float64],
+        stress: NDArray[np.float64] | None,
+    ) -> "ParityPoint":
+        """Set a prediction against its label.
+
+        Parameters
+        ----------
+        labelled
+            The labelled structure.
+        e0
+            Energy of each element's free atom in eV.
+        energy
+            Predicted energy of the cell without E0 in eV.
+        forces
+            Predicted forces in eV/Å, shape ``(n_atoms, 3)``.
+        stress
+            Predicted stress in eV/Å^3, Voigt order, shape ``(6,)``; ignored where the label has none.
+
+        Returns
+        -------
+        ParityPoint
+            Both, side by side.
+        """
+        label = labelled.label
+        n_atoms = label.structure.n_atoms
+        reference = label.energy - sum(e0[symbol] for symbol in label.structure.symbols)
+        both = label.stress is not None and stress is not None
+        return cls(
+            label_id=labelled.label_id,
+            origin=labelled.origin,
+            n_atoms=n_atoms,
+            energy_reference=reference / n_atoms,
+            energy_predicted=energy / n_atoms,
+            forces_reference=np.ravel(label.forces).tolist(),
+            forces_predicted=np.ravel(forces).tolist(),
+            stress_reference=[label.stress[i][j] for i, j in _VOIGT] if both and label.stress else None,
+            stress_predicted=np.ravel(stress).tolist() if both and stress is not None else None,
+        )
+
+
+class ErrorStatistics(Document):
+    """Differences between potential and oracle over a group of structures."""
+
+    n_structures: int = Field(description="Number of structures [1].")
+    energy_rmse: float = Field(description="Root mean square error of the energy per atom [eV/atom].")
+    energy_mae: float = Field(description="Mean absolute error of the energy per atom [eV/atom].")
+    force_rmse: float = Field(description="Root mean square error of the force components [eV/Å].")
+    force_mae: float = Field(description="Mean absolute error of the force components [eV/Å].")
+    force_max: float = Field(description="Largest error of a force component [eV/Å].")
+    stress_rmse: float | None = Field(
+        None, description="Root mean square error of the stress components, where labelled [eV/Å^3]."
+    )
+
+    @classmethod
+    def from_parity(cls, points: Sequence[ParityPoint]) -> "ErrorStatistics":
+        """Summarise the differences of some structures.
+
+        Parameters
+        ----------
+        points
+            At least one structure.
+
+        Returns
+        -------
+        ErrorStatistics
+            Errors over all of them.
+
+        Raises
+        ------
+        ValueError
+            There is no structure, so there is no error to speak of.
+        """
+        if not points:
+            raise ValueError("errors need at least one structure, got none.")
+        energy = np.array([p.energy_predicted - p.energy_reference for p in points])
+        forces = np.concatenate([np.subtract(p.forces_predicted, p.forces_reference) for p in points])
+        stress = [
+            np.subtract(p.stress_predicted, p.stress_reference)
+            for p in points
+            if p.stress_predicted is not None and p.stress_reference is not None
+        ]
+        return cls(
+            n_structures=len(points),
+            energy_rmse=float(np.sqrt(np.mean(energy**2))),
+            energy_mae=float(np.mean(np.abs(energy))),
+            force_rmse=float(np.sqrt(np.mean(forces**2))),
+            force_mae=float(np.mean(np.abs(forces))),
+            force_max=float(np.max(np.abs(forces))),
+            stress_rmse=float(np.sqrt(np.mean(np.square(stress)))) if stress else None,
+        )
 
 
 class LinearFitReport(Document):

@@ -1,1 +1,6 @@
-"""TBD."""
+"""Which structures are worth a label."""
+
+from mlip_autopipec.selection.base import SelectionMaker
+from mlip_autopipec.selection.d_optimal import DOptimalSelectionMaker
+
+__all__ = ["DOptimalSelectionMaker", "SelectionMaker"]

@@ -1,0 +1,130 @@
+"""The short range: a ZBL core inside the potential file that atoms cannot fall through."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from numpy.typing import NDArray
+
+from mlip_autopipec.ace.basis import BasisSpec, CoreSwitch, build_basis, import_pyace
+from mlip_autopipec.ace.environment import environment
+from mlip_autopipec.errors import FitError
+
+Array = NDArray[np.float64]
+
+SCAN_FROM = 0.4
+"""Smallest distance of the dimer scan in Å."""
+
+_SCAN_STEP = 0.01
+_MARGIN = 1.0e-6  # Å; keeps rounding from switching the closest training pair
+_WIDTHS = (0.25, 0.35, 0.15, 0.45, 0.1, 0.6)  # of r_in; tried in this order
+_UNSEEN_PAIR = 0.7  # of the sum of covalent radii
+
+
+def dimer_scan(calculator: Any, basis: Any, first: str, second: str, distances: Array) -> Array:
+    """Compute the energy of a dimer over distance.
+
+    Parameters
+    ----------
+    calculator
+        ``ACECalculator`` of the basis; its evaluator must be kept alive by the caller.
+    basis
+        The basis set.
+    first, second
+        Chemical symbols.
+    distances
+        In Å, shape ``(n,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Energies relative to E0 in eV, shape ``(n,)``.
+    """
+    energies = []
+    for distance in distances:
+        atoms = Atoms([first, second], positions=[[0.0, 0.0, 0.0], [0.0, 0.0, distance]])
+        calculator.compute(environment(atoms, basis), compute_projections=False)
+        energies.append(float(calculator.energy))
+    return np.array(energies)
+
+
+def choose_core(spec: BasisSpec, coefficients: Array, shortest: Mapping[str, float]) -> dict[str, CoreSwitch]:
+    """Choose where each pair goes over to ZBL, so that its dimer energy rises all the way in.
+
+    The switch begins at the shortest distance in the training set, so no training structure is touched by
+    it; its width is the first of a few for which the dimer energy rises monotonically from there to
+    ``SCAN_FROM``. This is checked on the evaluated potential, not assumed.
+
+    Parameters
+    ----------
+    spec
+        The basis.
+    coefficients
+        One per function in eV, shape ``(n_functions,)``.
+    shortest
+        Shortest training distance in Å by pair ``'A-B'``; for pairs that never met, 0.7 of the sum of the
+        covalent radii is taken.
+
+    Returns
+    -------
+    dict
+        Core switch by pair.
+
+    Raises
+    ------
+    FitError
+        No width makes the dimer energy of a pair monotonic.
+    """
+    chosen: dict[str, CoreSwitch] = {}
+    for pair in spec.pairs:
+        first, second = pair.split("-")
+        radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in (first, second))
+        r_in = shortest.get(pair, _UNSEEN_PAIR * float(radii)) - _MARGIN
+        chosen[pair] = CoreSwitch(r_in, _WIDTHS[0] * r_in)
+    for width in _WIDTHS:
+        falling = falling_pairs(spec, coefficients, chosen)
+        if not falling:
+            return chosen
+        for pair in falling:
+            chosen[pair] = CoreSwitch(chosen[pair].r_in, width * chosen[pair].r_in)
+    falling = falling_pairs(spec, coefficients, chosen)
+    if falling:
+        raise FitError(
+            f"no core makes the dimer energy of {', '.join(falling)} rise monotonically below "
+            f"{', '.join(f'{chosen[p].r_in:.2f} Å' for p in falling)}.",
+            hint="label dimers of these elements at short distances (generation: dimer_distances).",
+        )
+    return chosen
+
+
+def falling_pairs(spec: BasisSpec, coefficients: Array, core: Mapping[str, CoreSwitch]) -> list[str]:
+    """List the pairs whose dimer energy falls anywhere on the way in from ``r_in``.
+
+    Parameters
+    ----------
+    spec
+        The basis.
+    coefficients
+        One per function in eV.
+    core
+        Core switch by pair.
+
+    Returns
+    -------
+    list[str]
+        Pairs ``'A-B'``; empty if all rise monotonically.
+    """
+    pyace = import_pyace()
+    basis = build_basis(spec, core)
+    basis.basis_coeffs = coefficients
+    evaluator = pyace.ACEBEvaluator(basis)
+    calculator = pyace.ACECalculator(evaluator)
+    falling = []
+    for pair, switch in core.items():
+        distances = np.arange(SCAN_FROM, switch.r_in + _SCAN_STEP, _SCAN_STEP)
+        energies = dimer_scan(calculator, basis, *pair.split("-"), distances)
+        if not (np.diff(energies) < 0.0).all():
+            falling.append(pair)
+    return falling

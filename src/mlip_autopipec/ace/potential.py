@@ -1,0 +1,162 @@
+"""A potential as files, and its evaluation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import NDArray
+
+from mlip_autopipec.ace.basis import import_pyace
+from mlip_autopipec.ace.environment import environment
+from mlip_autopipec.errors import CalculationError, FitError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a potential says of a structure, without E0.
+
+    Parameters
+    ----------
+    energies
+        Atomic energies in eV, shape ``(n_atoms,)``.
+    forces
+        In eV/Å, shape ``(n_atoms, 3)``.
+    virial
+        Sum of ``r (x) F`` with sign such that stress = -virial / V, in eV, shape ``(3, 3)``.
+    gamma
+        Extrapolation grades, MaxVol scale, shape ``(n_atoms,)``; none where no active set was loaded.
+    shortest
+        Shortest distance of each pair ``'A-B'`` within the cut-off, in Å.
+    """
+
+    energies: Array
+    forces: Array
+    virial: Array
+    gamma: Array | None
+    shortest: dict[str, float]
+
+
+class AcePotential:
+    """Evaluates a ``.yaml`` (with gamma) or ``.yace`` potential by python-ace.
+
+    Parameters
+    ----------
+    path
+        The potential file.
+    active_set
+        The ``.asi`` file; a ``.yaml`` without it gives no gamma.
+    """
+
+    def __init__(self, path: Path, active_set: Path | None = None) -> None:
+        pyace = import_pyace()
+        self.has_gamma = active_set is not None
+        if path.suffix == ".yaml":
+            self.basis = pyace.ACEBBasisSet(str(path))
+            self._evaluator = pyace.ACEBEvaluator(self.basis)
+            if active_set is not None:
+                self._evaluator.load_active_set(str(active_set))
+        elif path.suffix == ".yace" and active_set is None:
+            self.basis = pyace.ACECTildeBasisSet(str(path))
+            self._evaluator = pyace.ACECTildeEvaluator(self.basis)
+        else:
+            raise FitError(f"a potential must be .yaml (with or without .asi) or .yace alone, got {path.name!r}.")
+        # The calculator does not keep its evaluator alive; without the attribute it would crash.
+        self._calculator = pyace.ACECalculator(self._evaluator)
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols the potential knows."""
+        return list(self.basis.elements_name)
+
+    def evaluate(self, atoms: Atoms, *, gamma: bool = True) -> Evaluation:
+        """Evaluate a structure.
+
+        Parameters
+        ----------
+        atoms
+            The structure.
+        gamma
+            Whether to compute the extrapolation grade, where an active set was loaded.
+
+        Returns
+        -------
+        Evaluation
+            Energies, forces, virial and grades.
+
+        Raises
+        ------
+        CalculationError
+            The result is not finite, or two atoms are closer than the potential is defined for.
+        """
+        graded = gamma and self.has_gamma
+        try:
+            env = environment(atoms, self.basis)
+            self._calculator.compute(env, compute_projections=graded)
+        except (ValueError, RuntimeError) as error:
+            raise CalculationError(f"the potential cannot be evaluated: {error}") from error
+        xx, yy, zz, xy, xz, yz = self._calculator.virial
+        result = Evaluation(
+            energies=np.array(self._calculator.energies, dtype=float),
+            forces=np.array(self._calculator.forces, dtype=float),
+            virial=-np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=float),
+            gamma=np.array(self._calculator.gamma_grade, dtype=float) if graded else None,
+            shortest=self._shortest(env),
+        )
+        arrays = [result.energies, result.forces, result.virial]
+        if not all(np.isfinite(a).all() for a in arrays) or (graded and not np.isfinite(result.gamma).all()):
+            raise CalculationError(f"the potential gives numbers that are not finite for {atoms!r}.")
+        return result
+
+    def _shortest(self, env: Any) -> dict[str, float]:
+        names = self.elements
+        found = env.get_minimal_nn_distance_per_bond()
+        return {"-".join(sorted((names[i], names[j]))): float(d) for (i, j), d in found.items()}
+
+
+class AceCalculator(Calculator):
+    """ASE calculator: energy with E0, forces, stress, atomic energies and gamma.
+
+    Parameters
+    ----------
+    potential
+        The potential.
+    e0
+        Energy of each element's free atom in eV, added per atom; zero if not given.
+    """
+
+    implemented_properties = ("energy", "free_energy", "forces", "energies", "stress")
+
+    def __init__(self, potential: AcePotential, e0: Mapping[str, float] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.potential = potential
+        self.e0 = dict(e0 or {})
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute everything at once; see :class:`ase.calculators.calculator.Calculator`."""
+        super().calculate(atoms, properties, system_changes)
+        found = self.potential.evaluate(self.atoms)
+        reference = np.array([self.e0.get(s, 0.0) for s in self.atoms.get_chemical_symbols()])
+        energies = found.energies + reference
+        energy = float(energies.sum())
+        self.results = {
+            "energy": energy,
+            "free_energy": energy,
+            "energies": energies,
+            "forces": found.forces,
+        }
+        if found.gamma is not None:
+            self.results["gamma"] = found.gamma
+        if self.atoms.cell.rank == 3:
+            stress = -found.virial / self.atoms.get_volume()
+            self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]

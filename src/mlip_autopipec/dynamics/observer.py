@@ -1,0 +1,110 @@
+"""Looks at every step of an exploration: forces for the engine, grades for the watchdog, frames for the oracle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from mlip_autopipec.ace import AcePotential
+from mlip_autopipec.dynamics.lammps_library import ForceResult
+from mlip_autopipec.schemas import AtomicStructure, CandidateStructure
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A graded step.
+
+    Parameters
+    ----------
+    step
+        Step of the walk.
+    atoms
+        The structure.
+    gamma
+        Largest extrapolation grade of its atoms, MaxVol scale.
+    """
+
+    step: int
+    atoms: Atoms
+    gamma: float
+
+
+class Observer:
+    """The force function of an engine that also grades, and keeps what may be worth a label.
+
+    Parameters
+    ----------
+    potential
+        The potential, with its active set.
+    r_in
+        Distance in Å where the core begins, by pair ``'A-B'``.
+    gamma_select
+        Grade above which a frame is kept, MaxVol scale.
+    gamma_every
+        Steps between two grades.
+    """
+
+    def __init__(
+        self, potential: AcePotential, r_in: Mapping[str, float], gamma_select: float, gamma_every: int
+    ) -> None:
+        self._potential = potential
+        self._r_in = r_in
+        self._gamma_select = gamma_select
+        self._gamma_every = gamma_every
+        self._extrapolative: list[Frame] = []
+        self._signals = (float("nan"), float("nan"))
+        self.last: Frame | None = None
+        self.first_gamma = float("nan")
+        self.gamma_max = 0.0
+
+    def force(self, step: int, atoms: Atoms) -> ForceResult:
+        """Evaluate one step; see :class:`~mlip_autopipec.dynamics.lammps_library.ForceResult`."""
+        grading = step % self._gamma_every == 0 or self.last is None
+        found = self._potential.evaluate(atoms, gamma=grading)
+        if found.gamma is not None:
+            self._grade(Frame(step, atoms, float(found.gamma.max())), found.shortest)
+        return ForceResult(float(found.energies.sum()), found.forces, found.virial, self._signals)
+
+    def candidates(self, most: int, *, halted: bool, detail: str) -> list[CandidateStructure]:
+        """Return the frames worth a label, in time order.
+
+        Parameters
+        ----------
+        most
+            Largest number of frames; those of the highest grades stay.
+        halted
+            Whether the last graded frame ended the walk; then it is among them, marked as required.
+        detail
+            Where they come from, for a reader.
+
+        Returns
+        -------
+        list[CandidateStructure]
+            The frames.
+        """
+        kept = sorted(self._extrapolative, key=lambda frame: -frame.gamma)[:most]
+        if halted and self.last is not None and all(frame.step != self.last.step for frame in kept):
+            kept.append(self.last)
+        last = self.last.step if halted and self.last is not None else None
+        return [
+            CandidateStructure(
+                structure=AtomicStructure.from_ase(frame.atoms),
+                origin="md",
+                detail=f"{detail}, step {frame.step}",
+                gamma=frame.gamma,
+                required=frame.step == last,
+            )
+            for frame in sorted(kept, key=lambda frame: frame.step)
+        ]
+
+    def _grade(self, frame: Frame, shortest: Mapping[str, float]) -> None:
+        # A pair beyond the cut-off has no distance; it is far enough.
+        ratio = min((d / self._r_in[pair] for pair, d in shortest.items()), default=np.inf)
+        if self.last is None:
+            self.first_gamma = frame.gamma
+        self.gamma_max = max(self.gamma_max, frame.gamma)
+        self.last = frame
+        self._signals = (frame.gamma, min(ratio, 1.0e3))
+        if frame.gamma > self._gamma_select:
+            self._extrapolative.append(frame)

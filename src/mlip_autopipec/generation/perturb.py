@@ -1,0 +1,108 @@
+"""Perturbations of a crystal: plain functions of a structure and a random generator."""
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from ase.neighborlist import neighbor_list
+
+
+def strained(atoms: Atoms, max_strain: float, rng: np.random.Generator) -> Atoms:
+    """Apply a random volume change and a random shear.
+
+    Parameters
+    ----------
+    atoms
+        A periodic structure.
+    max_strain
+        Largest linear strain, dimensionless; shears are at most half of it.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    ase.Atoms
+        The strained structure.
+    """
+    strain = np.eye(3) * rng.uniform(-max_strain, max_strain)
+    deviator = rng.uniform(-0.5 * max_strain, 0.5 * max_strain, (3, 3))
+    strain += 0.5 * (deviator + deviator.T)
+    result = atoms.copy()
+    result.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    return result
+
+
+def rattled(atoms: Atoms, amplitude: float, rng: np.random.Generator, *, keep_apart: float) -> Atoms:
+    """Displace every atom at random, keeping atoms apart.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    amplitude
+        Standard deviation of each Cartesian displacement in Å.
+    rng
+        Source of randomness.
+    keep_apart
+        Smallest distance allowed afterwards, in Å; displacements are scaled down until it is kept.
+
+    Returns
+    -------
+    ase.Atoms
+        The displaced structure.
+    """
+    displacement = rng.normal(0.0, amplitude, (len(atoms), 3))
+    for _ in range(20):
+        result = atoms.copy()
+        result.positions += displacement
+        if len(neighbor_list("i", result, keep_apart)) == 0:
+            return result
+        displacement *= 0.8
+    return result
+
+
+def nearest_distance(atoms: Atoms) -> float:
+    """Shortest distance between two atoms, periodic images included.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+
+    Returns
+    -------
+    float
+        In Å.
+    """
+    reach = 1.0
+    while True:
+        distances = neighbor_list("d", atoms, reach)
+        if len(distances):
+            return float(distances.min())
+        reach *= 1.5
+
+
+def dimers(elements: Sequence[str], ratios: Sequence[float]) -> list[tuple[Atoms, float]]:
+    """Build free dimers of every pair.
+
+    Parameters
+    ----------
+    elements
+        Chemical symbols.
+    ratios
+        Distances as fractions of the sum of the covalent radii, dimensionless.
+
+    Returns
+    -------
+    list
+        Structures without periodicity, each with its distance in Å.
+    """
+    found = []
+    for first, second in combinations_with_replacement(sorted(elements), 2):
+        bond = float(sum(covalent_radii[atomic_numbers[s]] for s in (first, second)))
+        for ratio in ratios:
+            atoms = Atoms([first, second], positions=[[0.0, 0.0, 0.0], [0.0, 0.0, ratio * bond]])
+            found.append((atoms, ratio * bond))
+    return found

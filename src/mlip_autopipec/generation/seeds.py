@@ -1,0 +1,102 @@
+"""The structures that the first potential is fitted to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from jobflow import Maker, job
+
+from mlip_autopipec.generation.perturb import dimers, nearest_distance, rattled, strained
+from mlip_autopipec.generation.prototypes import supercell
+from mlip_autopipec.schemas import AtomicStructure, CandidateSetDoc, CandidateStructure, Origin
+
+_KEEP_APART = 0.75  # of the nearest-neighbour distance
+
+
+@dataclass
+class SeedStructuresMaker(Maker):
+    """Make strained and rattled crystals, dimers for the short range and free atoms for E0.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    n_atoms
+        Smallest number of atoms of a supercell.
+    n_strained, n_rattled
+        Number of strained and of rattled copies of each crystal in the pool that the selection chooses from.
+    max_strain
+        Largest linear strain, dimensionless.
+    rattle
+        Largest standard deviation of a displacement, as a fraction of the nearest-neighbour distance.
+    dimer_distances
+        Distances of dimers as fractions of the sum of the covalent radii, dimensionless.
+    isolated_atoms
+        Whether to have free atoms labelled, whose energies become E0.
+    seed
+        Seed of all random choices.
+    """
+
+    name: str = "seed structures"
+    n_atoms: int = 8
+    n_strained: int = 40
+    n_rattled: int = 40
+    max_strain: float = 0.08
+    rattle: float = 0.08
+    dimer_distances: tuple[float, ...] = (0.65, 0.75, 0.9, 1.1, 1.4)
+    isolated_atoms: bool = True
+    seed: int = 0
+
+    @job(output_schema=CandidateSetDoc, data=["candidates", "reference"])
+    def make(self, structures: list[AtomicStructure]) -> CandidateSetDoc:
+        """Make candidates from crystals.
+
+        Parameters
+        ----------
+        structures
+            Crystals.
+
+        Returns
+        -------
+        CandidateSetDoc
+            The pool; perfect crystals, dimers and free atoms are marked as required.
+        """
+        rng = np.random.default_rng(self.seed)
+        cells = [supercell(s.to_ase(), self.n_atoms) if all(s.pbc) else s.to_ase() for s in structures]
+        candidates = [_candidate(atoms, "user", "as given", required=True) for atoms in cells]
+        for atoms in cells:
+            candidates += self._perturbed(atoms, rng)
+        elements = sorted({symbol for atoms in cells for symbol in atoms.get_chemical_symbols()})
+        candidates += [
+            _candidate(atoms, "dimer", f"dimer at {distance:.3f} Å", required=True)
+            for atoms, distance in dimers(elements, self.dimer_distances)
+        ]
+        if self.isolated_atoms:
+            candidates += [
+                _candidate(Atoms(e, positions=[[0.0, 0.0, 0.0]]), "isolated_atom", "free atom", required=True)
+                for e in elements
+            ]
+        return CandidateSetDoc(
+            candidates=candidates, reference=[AtomicStructure.from_ase(atoms) for atoms in cells]
+        )
+
+    def _perturbed(self, atoms: Atoms, rng: np.random.Generator) -> list[CandidateStructure]:
+        distance = nearest_distance(atoms)
+        found = []
+        for index in range(self.n_strained):
+            # Rattled a little as well: forces that are zero by symmetry would teach nothing.
+            amplitude = 0.3 * self.rattle * distance * (index + 1) / self.n_strained
+            moved = strained(atoms, self.max_strain, rng) if atoms.pbc.all() else atoms
+            moved = rattled(moved, amplitude, rng, keep_apart=_KEEP_APART * distance)
+            found.append(_candidate(moved, "strain", f"strain and displacements of {amplitude:.3f} Å"))
+        for index in range(self.n_rattled):
+            amplitude = self.rattle * distance * (index + 1) / self.n_rattled
+            moved = rattled(atoms, amplitude, rng, keep_apart=_KEEP_APART * distance)
+            found.append(_candidate(moved, "rattle", f"displacements of {amplitude:.3f} Å"))
+        return found
+
+
+def _candidate(atoms: Atoms, origin: Origin, detail: str, *, required: bool = False) -> CandidateStructure:
+    return CandidateStructure(
+        structure=AtomicStructure.from_ase(atoms), origin=origin, detail=detail, required=required
+    )

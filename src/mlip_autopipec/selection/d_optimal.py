@@ -1,0 +1,105 @@
+"""D-optimal selection on energy, force and stress rows of the linear model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from numpy.typing import NDArray
+
+from mlip_autopipec.ace import BasisSpec, DesignMatrix, build_basis, smoothness_prior
+from mlip_autopipec.errors import FitError
+from mlip_autopipec.numerics import greedy_d_optimal
+from mlip_autopipec.schemas import CandidateStructure, LabelBatchDoc, PotentialDoc, SelectionDoc
+from mlip_autopipec.selection.base import SelectionMaker
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class DOptimalSelectionMaker(SelectionMaker):
+    """Choose the structures that shrink the posterior of a linear ACE most.
+
+    Energies count as well as forces: a choice by forces alone degrades the energies.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    cutoff
+        Cut-off radius of the criterion's basis in Å.
+    n_functions
+        About how many functions per element it has.
+    energy_sigma
+        Standard deviation of an energy per atom, in eV/atom.
+    force_sigma
+        Standard deviation of a force component, in eV/Å.
+    stress_sigma
+        Standard deviation of a stress component, in eV/Å^3.
+    prior_precision
+        Precision of the coefficients' prior, 1/eV^2, while there is no fit to take it from.
+    """
+
+    name: str = "select d-optimal"
+    cutoff: float = 5.0
+    n_functions: int = 120
+    energy_sigma: float = 0.002
+    force_sigma: float = 0.05
+    stress_sigma: float = 0.003
+    prior_precision: float = 0.01
+
+    def select(
+        self,
+        candidates: list[CandidateStructure],
+        n_choose: int,
+        batches: list[LabelBatchDoc],
+        potential: PotentialDoc | None,
+    ) -> SelectionDoc:
+        """Choose; see :class:`SelectionMaker`."""
+        labelled = [item.label.structure for batch in batches for item in batch.labels]
+        fresh = _distinct(candidates, {structure.digest for structure in labelled})
+        if not fresh:
+            raise FitError(f"nothing is left to label: all {len(candidates)} candidates have labels already.")
+        elements = {s for c in fresh for s in c.structure.symbols} | {s for l in labelled for s in l.symbols}
+        basis = build_basis(BasisSpec(tuple(elements), self.cutoff, self.n_functions))
+        design = DesignMatrix(basis)
+        noise = potential.fit.noise if potential is not None else 1.0
+        alpha = potential.fit.prior_precision if potential is not None else self.prior_precision
+        precision = np.diag(alpha * smoothness_prior(basis))
+        for structure in labelled:
+            rows = self._rows(design, structure.to_ase()) / noise
+            precision += rows.T @ rows
+        choice = greedy_d_optimal(
+            [self._rows(design, c.structure.to_ase()) / noise for c in fresh],
+            precision,
+            n_choose,
+            required=[index for index, c in enumerate(fresh) if c.required],
+        )
+        return SelectionDoc(
+            candidates=[fresh[index] for index in choice.indices],
+            n_considered=len(candidates),
+            n_duplicates=len(candidates) - len(fresh),
+            gain=choice.gains,
+            n_functions=design.n_functions,
+        )
+
+    def _rows(self, design: DesignMatrix, atoms: Atoms) -> Array:
+        """Rows over their standard deviations; atoms out of each other's reach have none."""
+        if not len(neighbor_list("i", atoms, self.cutoff)):
+            return np.zeros((1, design.n_functions))
+        block = design.block(atoms)
+        parts = [block.energy[None, :] / self.energy_sigma, block.forces / self.force_sigma]
+        if block.stress is not None:
+            parts.append(block.stress / self.stress_sigma)
+        return np.vstack(parts)
+
+
+def _distinct(candidates: list[CandidateStructure], known: set[str]) -> list[CandidateStructure]:
+    seen = set(known)
+    kept = []
+    for candidate in candidates:
+        digest = candidate.structure.digest
+        if digest not in seen:
+            seen.add(digest)
+            kept.append(candidate)
+    return kept

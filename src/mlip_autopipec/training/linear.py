@@ -1,0 +1,146 @@
+"""The linear fit itself: weighted rows in, coefficients and active set out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlip_autopipec.ace import DesignBlock, DesignMatrix, active_set_inverse, smoothness_prior
+from mlip_autopipec.numerics import EvidenceFit, evidence_ridge
+from mlip_autopipec.training.dataset import TrainingSet
+
+Array = NDArray[np.float64]
+_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+@dataclass(frozen=True)
+class RowScales:
+    """Standard deviations that make rows of different kinds comparable.
+
+    Parameters
+    ----------
+    energy
+        Of an energy per atom in eV/atom.
+    force
+        Of a force component in eV/Å.
+    stress
+        Of a stress component in eV/Å^3.
+    """
+
+    energy: float
+    force: float
+    stress: float
+
+
+def weighted_rows(block: DesignBlock, scales: RowScales, factor: float = 1.0) -> Array:
+    """Stack the rows of a structure, each divided by its standard deviation.
+
+    Parameters
+    ----------
+    block
+        The rows.
+    scales
+        Standard deviations by kind.
+    factor
+        Multiplies all of them, dimensionless.
+
+    Returns
+    -------
+    numpy.ndarray
+        Energy, force and stress rows, shape ``(1 + 3 n_atoms (+ 6), n_functions)``.
+    """
+    parts = [block.energy[None, :] / scales.energy, block.forces / scales.force]
+    if block.stress is not None:
+        parts.append(block.stress / scales.stress)
+    return np.vstack(parts) / factor
+
+
+def weighted_targets(training: TrainingSet, scales: RowScales, factors: Array) -> list[Array]:
+    """Labels in the order and weighting of :func:`weighted_rows`.
+
+    Parameters
+    ----------
+    training
+        The training set.
+    scales
+        Standard deviations by kind.
+    factors
+        One more factor for each structure, dimensionless, shape ``(n_structures,)``.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One array for each structure.
+    """
+    targets = []
+    for item, energy, factor in zip(training.labels, training.cohesive_energies(), factors, strict=True):
+        parts = [np.array([energy / scales.energy]), np.ravel(item.label.forces) / scales.force]
+        if item.label.stress is not None:
+            parts.append(np.array([item.label.stress[i][j] for i, j in _VOIGT]) / scales.stress)
+        targets.append(np.concatenate(parts) / factor)
+    return targets
+
+
+def fit_linear(
+    basis: Any, blocks: Sequence[DesignBlock], training: TrainingSet, scales: RowScales, factors: Array
+) -> EvidenceFit:
+    """Fit energies, forces and stresses at once.
+
+    Parameters
+    ----------
+    basis
+        The basis; gives the smoothness prior.
+    blocks
+        Rows of each structure.
+    training
+        The training set.
+    scales
+        Standard deviations by kind.
+    factors
+        Looseness of each structure, dimensionless, shape ``(n_structures,)``.
+
+    Returns
+    -------
+    EvidenceFit
+        Coefficients in eV and diagnostics; the noise is in units of ``scales``.
+    """
+    rows = [weighted_rows(block, scales, f) for block, f in zip(blocks, factors, strict=True)]
+    targets = weighted_targets(training, scales, factors)
+    return evidence_ridge(np.vstack(rows), np.concatenate(targets), smoothness_prior(basis))
+
+
+def linear_active_set(
+    basis: Any, design: DesignMatrix, training: TrainingSet, fit: EvidenceFit, energy_scale: float
+) -> dict[str, Array]:
+    """Choose the active set of each element among the training environments.
+
+    Parameters
+    ----------
+    basis
+        The basis.
+    design
+        Computes its functions.
+    training
+        The training set.
+    fit
+        Gives noise and prior: a function is resolved where it outgrows the noise over its prior spread.
+    energy_scale
+        Standard deviation of an energy per atom at unit noise, eV/atom.
+
+    Returns
+    -------
+    dict
+        Inverse of the active set by element, shape ``(n_functions, n_functions)``.
+    """
+    per_structure = [design.projections(atoms) for atoms in training.structures]
+    floors = fit.noise * energy_scale * np.sqrt(fit.prior_precision * smoothness_prior(basis))
+    inverses: dict[str, Array] = {}
+    start = 0
+    for element, rank1, others in zip(basis.elements_name, basis.basis_rank1, basis.basis, strict=True):
+        stop = start + len(rank1) + len(others)
+        found = [rows[element] for rows in per_structure if element in rows]
+        inverses[element] = active_set_inverse(np.vstack(found), floors[start:stop])
+        start = stop
+    return inverses
