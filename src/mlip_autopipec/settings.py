@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         None, description="Folder of UPF pseudopotentials; default: the one of `mlip-auto setup qe`."
     )
     workers: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)), gt=0, description="Worker slots of a local run [1]."
+        default_factory=lambda: len(os.sched_getaffinity(0)),
+        gt=0,
+        description="Worker slots of a local run [1].",
     )
     store_uri: SecretStr | None = Field(
         None, description="MongoDB URI of the JobStore (mongodb://...); default: files in the run folder."

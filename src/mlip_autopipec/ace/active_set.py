@@ -46,7 +46,9 @@ def active_set_inverse(projections: Array, floor: Array) -> Array:
     inverse = np.linalg.inv(scaled[rows]) / scale[:, None]
     residual = np.abs(np.abs(candidates[rows] @ inverse).max(axis=1) - 1.0).max()
     if not residual < 1.0e-6:
-        raise FitError(f"the active set is too ill-conditioned: gamma of its own rows is off by {residual:.1e}.")
+        raise FitError(
+            f"the active set is too ill-conditioned: gamma of its own rows is off by {residual:.1e}."
+        )
     return np.ascontiguousarray(inverse, dtype=np.float64)
 
 

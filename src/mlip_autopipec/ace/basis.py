@@ -154,7 +154,9 @@ def functions(basis: Any) -> list[Any]:
     list
         Per element, in alphabetical order: first those of rank 1, then the others.
     """
-    return [f for rank1, others in zip(basis.basis_rank1, basis.basis, strict=True) for f in (*rank1, *others)]
+    return [
+        f for rank1, others in zip(basis.basis_rank1, basis.basis, strict=True) for f in (*rank1, *others)
+    ]
 
 
 def function_counts(basis: Any) -> dict[str, int]:

@@ -65,7 +65,9 @@ class AcePotential:
             self.basis = pyace.ACECTildeBasisSet(str(path))
             self._evaluator = pyace.ACECTildeEvaluator(self.basis)
         else:
-            raise FitError(f"a potential must be .yaml (with or without .asi) or .yace alone, got {path.name!r}.")
+            raise FitError(
+                f"a potential must be .yaml (with or without .asi) or .yace alone, got {path.name!r}."
+            )
         # The calculator does not keep its evaluator alive; without the attribute it would crash.
         self._calculator = pyace.ACECalculator(self._evaluator)
 

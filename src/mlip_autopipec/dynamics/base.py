@@ -7,7 +7,7 @@ from pathlib import Path
 from jobflow import Maker, job
 
 from mlip_autopipec.dynamics.watchdog import StopRule
-from mlip_autopipec.schemas import ExplorationDoc, PotentialDoc, Walker
+from mlip_autopipec.schemas import AtomicStructure, ExplorationDoc, PotentialDoc, Walker
 
 
 @dataclass
@@ -27,7 +27,11 @@ class ExplorationMaker(Maker, ABC):
 
     @job(output_schema=ExplorationDoc, data=["thermo", "frames", "final", "restart"])
     def make(
-        self, potential: PotentialDoc, walker: Walker, previous: ExplorationDoc | None = None
+        self,
+        potential: PotentialDoc,
+        walker: Walker,
+        structure: AtomicStructure,
+        previous: ExplorationDoc | None = None,
     ) -> ExplorationDoc:
         """Run one walker with one potential.
 
@@ -36,7 +40,9 @@ class ExplorationMaker(Maker, ABC):
         potential
             The potential to walk with.
         walker
-            Where it starts, how hot and how long it walks, how far it is.
+            How hot and how long it walks, how far it is.
+        structure
+            Where it starts.
         previous
             The exploration whose end it continues from; none to start afresh.
 
@@ -45,11 +51,16 @@ class ExplorationMaker(Maker, ABC):
         ExplorationDoc
             The run.
         """
-        return self.explore(potential, walker, previous, Path.cwd())
+        return self.explore(potential, walker, structure, previous, Path.cwd())
 
     @abstractmethod
     def explore(
-        self, potential: PotentialDoc, walker: Walker, previous: ExplorationDoc | None, directory: Path
+        self,
+        potential: PotentialDoc,
+        walker: Walker,
+        structure: AtomicStructure,
+        previous: ExplorationDoc | None,
+        directory: Path,
     ) -> ExplorationDoc:
         """Run in a folder; what :meth:`make` does, without a workflow.
 
@@ -59,6 +70,8 @@ class ExplorationMaker(Maker, ABC):
             The potential.
         walker
             The walker.
+        structure
+            Where it starts.
         previous
             Where to continue from; none to start afresh.
         directory

@@ -28,6 +28,7 @@ from mlip_autopipec.units import BAR_TO_GPA, FS_TO_PS, GPA_TO_BAR
 _RESTART = "restart.lammps"
 _LOG = "log.lammps"
 _HEADER = ("Step", "Temp", "PotEng", "Press", "v_gamma", "v_distance")
+_HEAD = ("units metal", "atom_style atomic", "atom_modify map array")
 _SANE = ("completed", "gamma")
 
 
@@ -62,7 +63,7 @@ class LammpsMDMaker(ExplorationMaker):
 
     name: str = "explore by lammps md"
     timestep: float = 1.0
-    ensemble: Literal["nve", "nvt", "npt"] = "nvt"
+    ensemble: Literal["nve", "nvt", "npt"] = "npt"
     pressure: float = 0.0
     gamma_every: int = 5
     gamma_select: float = 2.0
@@ -78,7 +79,12 @@ class LammpsMDMaker(ExplorationMaker):
             raise ConfigError(f"'ensemble' must be nve, nvt or npt, got {self.ensemble!r}.")
 
     def explore(
-        self, potential: PotentialDoc, walker: Walker, previous: ExplorationDoc | None, directory: Path
+        self,
+        potential: PotentialDoc,
+        walker: Walker,
+        structure: AtomicStructure,
+        previous: ExplorationDoc | None,
+        directory: Path,
     ) -> ExplorationDoc:
         """Walk; see :class:`ExplorationMaker`."""
         begin = perf_counter()
@@ -86,7 +92,12 @@ class LammpsMDMaker(ExplorationMaker):
         ace = AcePotential(yaml, yaml.with_suffix(".asi"))
         observer = Observer(ace, potential.core.r_in, self.gamma_select, self.gamma_every)
         with LammpsLibrary(directory, potential.elements, observer.force, n_signals=2) as engine:
-            engine.commands(*self.start_commands(potential.elements, walker, previous, directory))
+            if previous is not None and previous.restart is not None:
+                engine.commands(*_HEAD, f'read_restart "{unpack_file(previous.restart, directory)}"')
+            else:
+                engine.commands(
+                    *_HEAD, *self.start_commands(potential.elements, walker, structure, directory)
+                )
             engine.attach(potential.cutoff)
             start_step = engine.step
             engine.commands(*self.run_commands(walker.temperature))
@@ -108,7 +119,7 @@ class LammpsMDMaker(ExplorationMaker):
             end_value=value,
             gamma_start=observer.first_gamma,
             gamma_max=observer.gamma_max,
-            thermo=_table(table, walker.structure.n_atoms),
+            thermo=_table(table, structure.n_atoms),
             frames=observer.candidates(
                 self.max_frames, halted=reason == "gamma", detail=f"MD at {walker.temperature:g} K"
             ),
@@ -118,38 +129,34 @@ class LammpsMDMaker(ExplorationMaker):
         )
 
     def start_commands(
-        self, elements: list[str], walker: Walker, previous: ExplorationDoc | None, directory: Path
+        self, elements: list[str], walker: Walker, structure: AtomicStructure, directory: Path
     ) -> list[str]:
-        """Return the input that sets up the box: from a restart file, or from the walker's structure.
+        """Write the structure as a data file and return the input that reads it and sets it moving.
 
         Parameters
         ----------
         elements
             Chemical symbols in the order of the types.
         walker
-            The walker.
-        previous
-            The run to continue from.
+            Gives temperature and seed of the velocities.
+        structure
+            Where to start.
         directory
-            Where the restart or data file is written.
+            Where the data file is written.
 
         Returns
         -------
         list[str]
             LAMMPS commands.
         """
-        head = ["units metal", "atom_style atomic", "atom_modify map array"]
-        if previous is not None and previous.restart is not None:
-            return [*head, f'read_restart "{unpack_file(previous.restart, directory)}"']
         data = directory / "data.lammps"
-        write_lammps_data(data, walker.structure.to_ase(), specorder=elements, masses=True)
-        periodic = " ".join("p" if p else "f" for p in walker.structure.pbc)
+        write_lammps_data(data, structure.to_ase(), specorder=elements, masses=True)
         # Twice the temperature: a crystal at rest gives half of it to the potential energy.
+        hot = 2.0 * walker.temperature
         return [
-            *head,
-            f"boundary {periodic}",
+            "boundary " + " ".join("p" if p else "f" for p in structure.pbc),
             f'read_data "{data}"',
-            f"velocity all create {2.0 * walker.temperature:.6f} {walker.seed % 900_000_000 + 1} dist gaussian",
+            f"velocity all create {hot:.6f} {walker.seed % 900_000_000 + 1} dist gaussian",
         ]
 
     def run_commands(self, temperature: float) -> list[str]:

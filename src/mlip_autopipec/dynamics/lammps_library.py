@@ -203,7 +203,7 @@ class LammpsLibrary:
             )
             for index, signal in enumerate(result.signals, start=1):
                 self._lmp.fix_external_set_vector("ext", index, signal)
-        except BaseException as error:  # noqa: BLE001 - kept and raised again by run()
+        except BaseException as error:
             self._error = error
             f[:] = 0.0
             self._lmp.force_timeout()

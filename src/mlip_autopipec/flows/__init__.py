@@ -1,1 +1,1 @@
-"""TBD."""
+"""Flows: the loop, the validation, and how a configuration becomes Makers."""

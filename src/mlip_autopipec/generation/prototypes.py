@@ -10,6 +10,7 @@ from ase.spacegroup import crystal
 from pymatgen.core import Composition, Element, Species
 
 from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.numerics import isotropic_repeat
 
 _IONIC_DIFFERENCE = 1.5  # Pauling electronegativity
 _HINT = "give crystal structures instead: 'structures: path/to/*.cif'."
@@ -89,8 +90,12 @@ def _element(symbol: str) -> Prototype:
         cubic = state["symmetry"] in ("fcc", "bcc", "diamond", "sc")
         atoms = bulk(symbol, cubic=cubic)
     except (RuntimeError, ValueError, KeyError) as error:
-        raise ConfigError(f"the reference crystal of {symbol} cannot be built: {error}.", hint=_HINT) from error
-    return Prototype(atoms, f"{state['symmetry']} is the reference crystal of {symbol} (ASE reference states)")
+        raise ConfigError(
+            f"the reference crystal of {symbol} cannot be built: {error}.", hint=_HINT
+        ) from error
+    return Prototype(
+        atoms, f"{state['symmetry']} is the reference crystal of {symbol} (ASE reference states)"
+    )
 
 
 def _one_to_one(first: str, second: str) -> list[Prototype]:
@@ -98,19 +103,30 @@ def _one_to_one(first: str, second: str) -> list[Prototype]:
     if difference > _IONIC_DIFFERENCE:
         a = 2.0 * _ionic_distance(first, second)
         atoms = bulk(f"{first}{second}", "rocksalt", a=a, cubic=True)
-        return [Prototype(atoms, f"rocksalt: the electronegativities differ by {difference:.2f}; a from ionic radii")]
+        return [
+            Prototype(
+                atoms, f"rocksalt: the electronegativities differ by {difference:.2f}; a from ionic radii"
+            )
+        ]
     if Element(first).is_metal and Element(second).is_metal:
         volume = atomic_volume(first) + atomic_volume(second)
         b2 = bulk(f"{first}{second}", "cesiumchloride", a=volume ** (1 / 3))
         a = (2.0 * volume) ** (1 / 3)
         l10 = crystal(
-            [first, second], [(0, 0, 0), (0.5, 0.5, 0.5)], spacegroup=123, cellpar=[a / 2**0.5, a / 2**0.5, a, 90, 90, 90]
+            [first, second],
+            [(0, 0, 0), (0.5, 0.5, 0.5)],
+            spacegroup=123,
+            cellpar=[a / 2**0.5, a / 2**0.5, a, 90, 90, 90],
         )
         reason = "both elements are metals; volume by Vegard's rule"
         return [Prototype(b2, f"B2: {reason}"), Prototype(l10, f"L1_0: {reason}")]
     a = 4.0 / 3**0.5 * (Element(first).atomic_radius + Element(second).atomic_radius)
     atoms = bulk(f"{first}{second}", "zincblende", a=float(a), cubic=True)
-    return [Prototype(atoms, f"zincblende: the electronegativities differ by only {difference:.2f}; a from atomic radii")]
+    return [
+        Prototype(
+            atoms, f"zincblende: the electronegativities differ by only {difference:.2f}; a from atomic radii"
+        )
+    ]
 
 
 def _l12(major: str, minor: str) -> Prototype:
@@ -125,7 +141,7 @@ def _solid_solution(fractions: dict[str, float], n_atoms: int, seed: int) -> Pro
     total = sum(fractions.values())
     major = max(fractions, key=lambda s: fractions[s])
     host = _element(major)
-    atoms = supercell(host.atoms, n_atoms)
+    atoms = host.atoms.repeat(isotropic_repeat(host.atoms.cell.lengths(), len(host.atoms), n_atoms))
     volume = sum(x / total * atomic_volume(s) for s, x in fractions.items())
     atoms.set_cell(atoms.cell.array * (volume * len(atoms) / atoms.get_volume()) ** (1 / 3), scale_atoms=True)
     symbols: list[str] = []
@@ -135,29 +151,9 @@ def _solid_solution(fractions: dict[str, float], n_atoms: int, seed: int) -> Pro
     np.random.default_rng(seed).shuffle(symbols)
     atoms.set_chemical_symbols(symbols)
     return Prototype(
-        atoms, f"random solid solution {atoms.get_chemical_formula()} on the lattice of {major}; volume by Vegard's rule"
+        atoms,
+        f"random solid solution {atoms.get_chemical_formula()} on the lattice of {major}; volume by Vegard's rule",
     )
-
-
-def supercell(atoms: Atoms, n_atoms: int) -> Atoms:
-    """Repeat a cell until it holds enough atoms, keeping it as round as it can be.
-
-    Parameters
-    ----------
-    atoms
-        The cell.
-    n_atoms
-        Smallest number of atoms wanted.
-
-    Returns
-    -------
-    ase.Atoms
-        The supercell; the cell itself if it is large enough.
-    """
-    repeat = np.ones(3, dtype=int)
-    while len(atoms) * repeat.prod() < n_atoms:
-        repeat[np.argmin(atoms.cell.lengths() * repeat)] += 1
-    return atoms.repeat(repeat)
 
 
 def _ionic_distance(first: str, second: str) -> float:

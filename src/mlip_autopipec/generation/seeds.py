@@ -7,7 +7,7 @@ from ase import Atoms
 from jobflow import Maker, job
 
 from mlip_autopipec.generation.perturb import dimers, nearest_distance, rattled, strained
-from mlip_autopipec.generation.prototypes import supercell
+from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, CandidateSetDoc, CandidateStructure, Origin
 
 _KEEP_APART = 0.75  # of the nearest-neighbour distance
@@ -25,6 +25,8 @@ class SeedStructuresMaker(Maker):
         Smallest number of atoms of a supercell.
     n_strained, n_rattled
         Number of strained and of rattled copies of each crystal in the pool that the selection chooses from.
+    n_volumes
+        Number of evenly compressed and expanded copies of each crystal, all of them required.
     max_strain
         Largest linear strain, dimensionless.
     rattle
@@ -41,6 +43,7 @@ class SeedStructuresMaker(Maker):
     n_atoms: int = 8
     n_strained: int = 40
     n_rattled: int = 40
+    n_volumes: int = 4
     max_strain: float = 0.08
     rattle: float = 0.08
     dimer_distances: tuple[float, ...] = (0.65, 0.75, 0.9, 1.1, 1.4)
@@ -62,10 +65,10 @@ class SeedStructuresMaker(Maker):
             The pool; perfect crystals, dimers and free atoms are marked as required.
         """
         rng = np.random.default_rng(self.seed)
-        cells = [supercell(s.to_ase(), self.n_atoms) if all(s.pbc) else s.to_ase() for s in structures]
+        cells = [_supercell(s.to_ase(), self.n_atoms) for s in structures]
         candidates = [_candidate(atoms, "user", "as given", required=True) for atoms in cells]
         for atoms in cells:
-            candidates += self._perturbed(atoms, rng)
+            candidates += [*self._volumes(atoms), *self.perturbed(atoms, rng)]
         elements = sorted({symbol for atoms in cells for symbol in atoms.get_chemical_symbols()})
         candidates += [
             _candidate(atoms, "dimer", f"dimer at {distance:.3f} Å", required=True)
@@ -80,7 +83,31 @@ class SeedStructuresMaker(Maker):
             candidates=candidates, reference=[AtomicStructure.from_ase(atoms) for atoms in cells]
         )
 
-    def _perturbed(self, atoms: Atoms, rng: np.random.Generator) -> list[CandidateStructure]:
+    def _volumes(self, atoms: Atoms) -> list[CandidateStructure]:
+        if not atoms.pbc.all():
+            return []
+        found = []
+        for strain in np.linspace(-self.max_strain, self.max_strain, self.n_volumes):
+            moved = atoms.copy()
+            moved.set_cell(atoms.cell.array * (1.0 + strain), scale_atoms=True)
+            found.append(_candidate(moved, "strain", f"linear strain {strain:+.3f}", required=True))
+        return found
+
+    def perturbed(self, atoms: Atoms, rng: np.random.Generator) -> list[CandidateStructure]:
+        """Make strained and rattled copies of a crystal.
+
+        Parameters
+        ----------
+        atoms
+            The crystal.
+        rng
+            Source of randomness.
+
+        Returns
+        -------
+        list[CandidateStructure]
+            ``n_strained`` strained ones, then ``n_rattled`` rattled ones, by growing displacement.
+        """
         distance = nearest_distance(atoms)
         found = []
         for index in range(self.n_strained):
@@ -100,3 +127,9 @@ def _candidate(atoms: Atoms, origin: Origin, detail: str, *, required: bool = Fa
     return CandidateStructure(
         structure=AtomicStructure.from_ase(atoms), origin=origin, detail=detail, required=required
     )
+
+
+def _supercell(atoms: Atoms, n_atoms: int) -> Atoms:
+    if not atoms.pbc.all():
+        return atoms
+    return atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), n_atoms))

@@ -1,5 +1,6 @@
 """Linear algebra of fitting and of optimal design: arrays in, arrays out."""
 
+from mlip_autopipec.numerics.cells import isotropic_repeat
 from mlip_autopipec.numerics.doptimal import DesignChoice, greedy_d_optimal
 from mlip_autopipec.numerics.eos import BirchMurnaghan, fit_birch_murnaghan
 from mlip_autopipec.numerics.evidence import EvidenceFit, evidence_ridge
@@ -12,5 +13,6 @@ __all__ = [
     "evidence_ridge",
     "fit_birch_murnaghan",
     "greedy_d_optimal",
+    "isotropic_repeat",
     "maxvol",
 ]

@@ -48,7 +48,9 @@ def fit_birch_murnaghan(volumes: Array, energies: Array) -> BirchMurnaghan:
     .. [1] F. Birch, Phys. Rev. 71, 809 (1947), equation 14.
     """
     if len(volumes) < 4 or len(volumes) != len(energies):
-        raise FitError(f"an equation of state needs at least 4 points, got {len(volumes)} and {len(energies)}.")
+        raise FitError(
+            f"an equation of state needs at least 4 points, got {len(volumes)} and {len(energies)}."
+        )
     poly = np.polynomial.Polynomial.fit(volumes ** (-2.0 / 3.0), energies, 3).convert()
     first, second, third = poly.deriv(1), poly.deriv(2), poly.deriv(3)
     roots = [r.real for r in first.roots() if abs(r.imag) < 1e-12 and r.real > 0.0 and second(r.real) > 0.0]

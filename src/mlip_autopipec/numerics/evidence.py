@@ -132,7 +132,9 @@ def _check(design: Array, y: Array, prior: Array) -> None:
         raise FitError(f"design matrix {design.shape} does not fit {len(y)} targets and {len(prior)} priors.")
     for name, array in (("design matrix", design), ("targets", y), ("prior", prior)):
         if not np.isfinite(array).all():
-            raise FitError(f"the {name} holds {int((~np.isfinite(array)).sum())} numbers that are not finite.")
+            raise FitError(
+                f"the {name} holds {int((~np.isfinite(array)).sum())} numbers that are not finite."
+            )
     if (prior <= 0.0).any():
         raise FitError(f"prior precisions must be positive, got {prior.min()}.")
     if not y.any():

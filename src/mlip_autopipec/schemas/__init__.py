@@ -16,7 +16,7 @@ from mlip_autopipec.schemas.potential import (
     ParityPoint,
     PotentialDoc,
 )
-from mlip_autopipec.schemas.state import GenerationRecord, StopReason, WorkflowState
+from mlip_autopipec.schemas.state import CampaignDoc, GenerationRecord, StopReason, WorkflowState
 from mlip_autopipec.schemas.structure import (
     AtomicStructure,
     CandidateSetDoc,
@@ -37,6 +37,7 @@ from mlip_autopipec.schemas.validation import (
 
 __all__ = [
     "AtomicStructure",
+    "CampaignDoc",
     "CandidateSetDoc",
     "CandidateStructure",
     "Check",

@@ -23,14 +23,16 @@ class Walker(Document):
 
     index: int = Field(description="Number of the walker in its round [1].")
     round: int = Field(description="Number of the round of walks [1].")
-    structure: AtomicStructure = Field(description="Where it starts.")
+    start: int = Field(description="Index of the structure it starts from, among the reference crystals [1].")
     temperature: float = Field(gt=0, description="Temperature of the thermostat [K].")
     n_steps: int = Field(gt=0, description="Steps to walk in all [1].")
     seed: int = Field(ge=0, description="Seed of the initial velocities.")
     steps_done: int = Field(0, description="Steps walked so far [1].")
     n_halts: int = Field(0, description="How often it was halted so far [1].")
     n_stuck: int = Field(0, description="How often in a row it was halted without progress [1].")
-    resume_from: str | None = Field(None, description="Id of the exploration job whose end it continues from.")
+    resume_from: str | None = Field(
+        None, description="Id of the exploration job whose end it continues from."
+    )
     finished: bool = Field(False, description="It walked all its steps, or was given up.")
     given_up: str | None = Field(None, description="Why it was given up, if it was.")
 
@@ -56,9 +58,12 @@ class ExplorationDoc(Document):
     end_step: int = Field(description="Step of the walk at which the run ended [1].")
     end_reason: EndReason = Field(description="Why the run ended.")
     end_value: float | None = Field(
-        None, description="Value that met the limit: gamma [1], distance [Å], temperature [K], atoms left [1]."
+        None,
+        description="Value that met the limit: gamma [1], distance [Å], temperature [K], atoms left [1].",
     )
-    gamma_start: float = Field(description="Gamma at the first step, e.g. of the halted frame after refitting [1].")
+    gamma_start: float = Field(
+        description="Gamma at the first step, e.g. of the halted frame after refitting [1]."
+    )
     gamma_max: float = Field(description="Largest gamma of the run, MaxVol scale [1].")
     thermo: ThermoTable = Field(description="Log of the run.")
     frames: list[CandidateStructure] = Field(description="Extrapolative frames worth a label, in time order.")

@@ -16,7 +16,8 @@ class Fingerprint(Document):
     code: str = Field(description="Program, e.g. 'pw.x' or 'ase:emt'.")
     version: str = Field(description="Version of the program.")
     settings: dict[str, str | float | bool] = Field(
-        default_factory=dict, description="Whatever changes the numbers: functional, cut-offs [Ry], k-spacing [1/Å] …"
+        default_factory=dict,
+        description="Whatever changes the numbers: functional, cut-offs [Ry], k-spacing [1/Å] …",
     )
     pseudopotentials: dict[str, str] = Field(
         default_factory=dict, description="SHA-256 of each element's pseudopotential file."
@@ -55,7 +56,9 @@ class LabelDoc(Document):
     )
     fingerprint: Fingerprint = Field(description="Conditions of the calculation.")
     wall_time: float = Field(description="Wall time of the calculation [s].")
-    scf_iterations: int | None = Field(None, description="Number of SCF iterations, where the oracle has any [1].")
+    scf_iterations: int | None = Field(
+        None, description="Number of SCF iterations, where the oracle has any [1]."
+    )
     notes: list[str] = Field(default_factory=list, description="What was seen and done about it.")
 
 
@@ -72,7 +75,9 @@ class LabelledStructure(Document):
 class FailedLabel(Document):
     """A structure that could not be labelled."""
 
-    label_id: str = Field(description="Id of the job that failed; its folder and error are in `mlip-auto status`.")
+    label_id: str = Field(
+        description="Id of the job that failed; its folder and error are in `mlip-auto status`."
+    )
     structure: AtomicStructure = Field(description="The structure.")
     origin: Origin = Field(description="How the structure was made.")
 

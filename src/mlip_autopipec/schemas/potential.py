@@ -24,7 +24,9 @@ class ParityPoint(Document):
     n_atoms: int = Field(description="Number of atoms [1].")
     energy_reference: float = Field(description="Energy per atom by the oracle, relative to E0 [eV/atom].")
     energy_predicted: float = Field(description="Energy per atom by the potential, relative to E0 [eV/atom].")
-    forces_reference: list[float] = Field(description="Force components by the oracle [eV/Å], shape (3 n_atoms,).")
+    forces_reference: list[float] = Field(
+        description="Force components by the oracle [eV/Å], shape (3 n_atoms,)."
+    )
     forces_predicted: list[float] = Field(description="Force components by the potential [eV/Å], same shape.")
     stress_reference: list[float] | None = Field(
         None, description="Stress by the oracle, Voigt order xx yy zz yz xz xy [eV/Å^3], shape (6,)."
@@ -148,7 +150,9 @@ class LinearFitReport(Document):
 class CoreRepulsion(Document):
     """The ZBL core inside the potential file: below `r_in` each atom's energy goes over to ZBL."""
 
-    r_in: dict[str, float] = Field(description="Where it begins, per pair 'A-B': shortest training distance [Å].")
+    r_in: dict[str, float] = Field(
+        description="Where it begins, per pair 'A-B': shortest training distance [Å]."
+    )
     delta_in: dict[str, float] = Field(description="Width of the switch, per pair 'A-B' [Å].")
     scan_from: float = Field(description="Smallest distance of the dimer scan that showed it monotonic [Å].")
 

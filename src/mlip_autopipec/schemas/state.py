@@ -6,6 +6,7 @@ from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.exploration import Walker
+from mlip_autopipec.schemas.validation import Verdict
 
 StopReason = Literal["no_halt", "label_budget", "generation_limit"]
 
@@ -18,6 +19,7 @@ class GenerationRecord(Document):
     n_failed: int = Field(description="Labels that failed in it [1].")
     n_explorations: int = Field(description="Exploration runs in it [1].")
     n_halts: int = Field(description="Runs that the watchdog ended [1].")
+    n_steps: int = Field(description="MD steps walked in it [1].")
     gamma_max: float = Field(description="Largest gamma seen, MaxVol scale [1].")
     energy_rmse: float = Field(description="Training error of the potential it explored with [eV/atom].")
     force_rmse: float = Field(description="Training error of the potential it explored with [eV/Å].")
@@ -31,9 +33,28 @@ class WorkflowState(Document):
     round: int = Field(0, description="Number of the current round of walks [1].")
     quiet_rounds: int = Field(0, description="Rounds in a row without any halt [1].")
     round_halts: int = Field(0, description="Halts in the current round so far [1].")
+    seeds: str = Field(
+        description="Id of the job that made the seed structures and holds the reference crystals."
+    )
+    n_starts: int = Field(0, description="Number of reference crystals [1].")
     batches: list[str] = Field(default_factory=list, description="Ids of the jobs that gathered labels.")
     potential: str | None = Field(None, description="Id of the job that fitted the current potential.")
     walkers: list[Walker] = Field(default_factory=list, description="The walkers of the current round.")
+    completed: list[str] = Field(
+        default_factory=list, description="Ids of explorations that walked to their end, in time order."
+    )
+    n_failed: int = Field(0, description="Labels that failed so far [1].")
     n_labels: int = Field(0, description="Labels so far [1].")
     history: list[GenerationRecord] = Field(default_factory=list, description="What each generation did.")
     stop_reason: StopReason | None = Field(None, description="Why the loop ended; none while it goes on.")
+
+
+class CampaignDoc(Document):
+    """How a campaign ended; its last document."""
+
+    schema_version: Literal[1] = 1
+    state: WorkflowState = Field(description="The last state, with the history of all generations.")
+    verdict: Verdict = Field(description="Verdict of the validation.")
+    validation: str = Field(description="Id of the job that summed up the validation.")
+    n_training_labels: int = Field(description="Labels spent on training [1].")
+    n_validation_labels: int = Field(description="Labels spent on validation [1].")

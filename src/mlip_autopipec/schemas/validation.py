@@ -15,8 +15,12 @@ class Check(Document):
 
     name: str = Field(description="What was checked.")
     value: float = Field(description="What was found, in `unit`.")
-    reference: float | None = Field(None, description="What the oracle says, in `unit`; none if it has no say.")
-    limit: float = Field(description="Largest value, or difference from the reference, that passes, in `unit`.")
+    reference: float | None = Field(
+        None, description="What the oracle says, in `unit`; none if it has no say."
+    )
+    limit: float = Field(
+        description="Largest value, or difference from the reference, that passes, in `unit`."
+    )
     unit: str = Field(description="Unit of value, reference and limit.")
     verdict: Verdict = Field(description="Judgement.")
     reason: str = Field(description="The judgement in words.")
@@ -60,14 +64,18 @@ class StabilityDoc(Document):
     n_atoms: int = Field(description="Atoms of the MD cell [1].")
     n_steps: int = Field(description="Steps of the MD run [1].")
     timestep: float = Field(description="Time step [fs].")
-    temperature: float = Field(description="Temperature of the initial velocities, halved by equipartition [K].")
+    temperature: float = Field(
+        description="Temperature of the initial velocities, halved by equipartition [K]."
+    )
     energy_drift: float = Field(description="Largest |total energy - initial| [eV/atom].")
     gamma_max: float = Field(description="Largest extrapolation grade, MaxVol scale [1].")
     lost_atoms: int = Field(description="Atoms lost [1].")
     time: list[float] = Field(description="Times [fs].")
     total_energy: list[float] = Field(description="Total energy relative to the start [eV/atom].")
     dimer_distances: list[float] = Field(description="Distances of the dimer scan [Å].")
-    dimer_energies: dict[str, list[float]] = Field(description="Energy of each pair 'A-B' relative to E0 [eV].")
+    dimer_energies: dict[str, list[float]] = Field(
+        description="Energy of each pair 'A-B' relative to E0 [eV]."
+    )
     checks: list[Check] = Field(description="Judgements.")
 
 

@@ -96,7 +96,9 @@ def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
             kept.append(item)
             structures.append(atoms)
     if not kept:
-        raise FitError(f"none of {len(labels)} labels can be fitted.", hint="label structures with neighbours.")
+        raise FitError(
+            f"none of {len(labels)} labels can be fitted.", hint="label structures with neighbours."
+        )
     return TrainingSet(kept, structures, e0, source, excluded)
 
 

@@ -1,0 +1,251 @@
+"""The closed loop: label → fit → explore → decide, until nothing uncertain is met."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jobflow import Flow, Job, Maker, OutputReference, Response, job
+
+from mlip_autopipec.dynamics import ExplorationMaker, LammpsMDMaker
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, new_round
+from mlip_autopipec.flows.validate import ValidationMaker
+from mlip_autopipec.generation import SeedStructuresMaker
+from mlip_autopipec.oracle import LabelBatchMaker
+from mlip_autopipec.schemas import (
+    AtomicStructure,
+    CampaignDoc,
+    ErrorStatistics,
+    ExplorationDoc,
+    FailedLabel,
+    ValidationDoc,
+    Walker,
+    WorkflowState,
+)
+from mlip_autopipec.selection import DOptimalSelectionMaker, SelectionMaker
+from mlip_autopipec.training import FitMaker, LinearAceFitMaker
+
+
+@dataclass
+class ActiveLearningMaker(Maker):
+    """Learn a potential from nothing but crystals, an oracle, and what the walks find uncertain.
+
+    Parameters
+    ----------
+    name
+        Name of the flow.
+    seed_maker
+        Makes the structures of the first fit.
+    selection_maker
+        Chooses what is labelled.
+    label_maker
+        Labels what was chosen.
+    fit_maker
+        Fits.
+    exploration_maker
+        Walks.
+    validation_maker
+        Judges the potential in the end.
+    limits
+        When the loop ends.
+    temperatures
+        Temperatures of the walkers in K.
+    n_steps
+        Steps of each walk.
+    n_initial
+        Labels of the first fit, beyond which only required structures go.
+    batch_size
+        Labels of a later generation, likewise.
+    seed
+        Seed of all random choices of the loop.
+    """
+
+    name: str = "active learning"
+    seed_maker: SeedStructuresMaker = field(default_factory=SeedStructuresMaker)
+    selection_maker: SelectionMaker = field(default_factory=DOptimalSelectionMaker)
+    label_maker: LabelBatchMaker = field(default_factory=LabelBatchMaker)
+    fit_maker: FitMaker = field(default_factory=LinearAceFitMaker)
+    exploration_maker: ExplorationMaker = field(default_factory=LammpsMDMaker)
+    validation_maker: ValidationMaker = field(default_factory=ValidationMaker)
+    limits: LoopLimits = field(default_factory=LoopLimits)
+    temperatures: tuple[float, ...] = (300.0, 600.0, 900.0)
+    n_steps: int = 5000
+    n_initial: int = 16
+    batch_size: int = 4
+    seed: int = 0
+
+    def make(self, structures: list[AtomicStructure]) -> Flow:
+        """Make the flow of a whole campaign.
+
+        Parameters
+        ----------
+        structures
+            Crystals to start from.
+
+        Returns
+        -------
+        Flow
+            Its output is a :class:`CampaignDoc`.
+        """
+        if not structures:
+            raise ConfigError("active learning needs at least one structure to start from, got none.")
+        seeds = self.seed_maker.make(structures)
+        chosen = self.selection_maker.make(seeds.output.candidates, self.n_initial)
+        labels = self.label_maker.make(chosen.output)
+        fit = self.fit_maker.make([labels.output])
+        state = WorkflowState(seeds=seeds.uuid, batches=[labels.uuid], potential=fit.uuid)
+        begin = self.begin(state, seeds.output.reference, fit.output.training_errors)
+        _tag(seeds, "seed", 0)
+        _tag(chosen, "select", 0)
+        _tag(labels, "label", 0, dynamic=True)
+        _tag(fit, "fit", 0)
+        _tag(begin, "decide", 0)
+        return Flow([seeds, chosen, labels, fit, begin], output=begin.output, name=self.name)
+
+    @job
+    def begin(
+        self, state: WorkflowState, structures: list[AtomicStructure], errors: ErrorStatistics
+    ) -> Response[Flow]:
+        """Send the first walkers out.
+
+        Parameters
+        ----------
+        state
+            The state with the first batch and the first potential.
+        structures
+            Where walkers start.
+        errors
+            Training errors of the first potential, which the walkers walk with.
+
+        Returns
+        -------
+        Response
+            The first exploration and the job that decides what comes next.
+        """
+        walkers = new_round(len(structures), self.temperatures, self.n_steps, 0, self.seed)
+        state = state.model_copy(update={"walkers": walkers, "n_starts": len(structures)})
+        return Response(replace=self._exploration(state, errors, OutputReference(state.batches[-1])))
+
+    @job
+    def decide(
+        self,
+        state: WorkflowState,
+        errors: ErrorStatistics,
+        runs: list[ExplorationDoc],
+        run_ids: list[str],
+        n_labels: int = 0,
+        failed: list[FailedLabel] | None = None,
+    ) -> Response[Flow]:
+        """Look at the walks of a generation and make the next, or end the loop.
+
+        Parameters
+        ----------
+        state
+            The state before.
+        errors
+            Training errors of the potential that walked.
+        runs
+            The walks.
+        run_ids
+            Their job ids.
+        n_labels
+            Labels bought in this generation.
+        failed
+            Labels that failed in it.
+
+        Returns
+        -------
+        Response
+            The next generation, or validation and the final document.
+        """
+        state = advanced(state, Outcome(runs, run_ids, errors, n_labels, len(failed or [])), self.limits)
+        if state.stop_reason is not None:
+            return Response(replace=self._conclusion(state))
+        state = state.model_copy(update={"generation": state.generation + 1})
+        if all(walker.finished for walker in state.walkers):
+            number = state.round + 1
+            walkers = new_round(state.n_starts, self.temperatures, self.n_steps, number, self.seed)
+            state = state.model_copy(update={"round": number, "walkers": walkers})
+        uncertain = [uuid for run, uuid in zip(runs, run_ids, strict=True) if run.halted and run.frames]
+        if not uncertain:
+            return Response(replace=self._exploration(state, errors))
+        return Response(replace=self._generation(state, uncertain))
+
+    def _generation(self, state: WorkflowState, uncertain: list[str]) -> Flow:
+        """Select, label and refit; then walk on."""
+        candidates = [OutputReference(uuid).frames for uuid in uncertain]
+        batches = [OutputReference(uuid) for uuid in state.batches]
+        budget = min(self.batch_size, self.limits.max_labels - state.n_labels)
+        chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
+        labels = self.label_maker.make(chosen.output)
+        fit = self.fit_maker.make([*batches, labels.output])
+        _tag(chosen, "select", state.generation)
+        _tag(labels, "label", state.generation, dynamic=True)
+        _tag(fit, "fit", state.generation)
+        state = state.model_copy(update={"batches": [*state.batches, labels.uuid], "potential": fit.uuid})
+        return self._exploration(state, fit.output.training_errors, labels.output, [chosen, labels, fit])
+
+    def _exploration(
+        self,
+        state: WorkflowState,
+        errors: ErrorStatistics | OutputReference,
+        batch: OutputReference | None = None,
+        before: Sequence[Job] = (),
+    ) -> Flow:
+        """Walk with the current potential, then decide."""
+        runs = [self._walk(walker, state) for walker in state.walkers if not walker.finished]
+        bought = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
+        decision = self.decide(
+            state, errors, [run.output for run in runs], [run.uuid for run in runs], **bought
+        )
+        _tag(decision, "decide", state.generation)
+        name = f"generation {state.generation}"
+        return Flow([*before, *runs, decision], output=decision.output, name=name)
+
+    def _walk(self, walker: Walker, state: WorkflowState) -> Job:
+        previous = OutputReference(walker.resume_from) if walker.resume_from else None
+        start = OutputReference(state.seeds).reference[walker.start]
+        run = self.exploration_maker.make(OutputReference(state.potential), walker, start, previous)
+        run.append_name(f" {walker.temperature:g} K")
+        _tag(run, "explore", state.generation)
+        return run
+
+    def _conclusion(self, state: WorkflowState) -> Flow:
+        """Validate and write the last document."""
+        finals = [OutputReference(uuid).final for uuid in state.completed]
+        crystals = OutputReference(state.seeds).reference
+        validation = self.validation_maker.make(OutputReference(state.potential), crystals, finals)
+        end = conclude(state, validation.output, validation.output.uuid)
+        _tag(end, "conclude", state.generation)
+        return Flow([validation, end], output=end.output, name="conclusion")
+
+
+@job(output_schema=CampaignDoc)
+def conclude(state: WorkflowState, validation: ValidationDoc, validation_id: str) -> CampaignDoc:
+    """Write the last document of a campaign.
+
+    Parameters
+    ----------
+    state
+        The last state.
+    validation
+        The judgement of the potential.
+    validation_id
+        Id of the job that made it.
+
+    Returns
+    -------
+    CampaignDoc
+        How the campaign ended.
+    """
+    return CampaignDoc(
+        state=state,
+        verdict=validation.verdict,
+        validation=validation_id,
+        n_training_labels=state.n_labels,
+        n_validation_labels=validation.n_labels,
+    )
+
+
+def _tag(work: Job, stage: str, generation: int, *, dynamic: bool = False) -> None:
+    """Say in the metadata what a job is for; with ``dynamic`` also of the jobs that it makes."""
+    work.update_metadata({"stage": stage, "generation": generation}, dynamic=dynamic)

@@ -1,0 +1,202 @@
+"""What the loop does next: plain functions from one state to the next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from monty.json import MSONable
+
+from mlip_autopipec.schemas import (
+    ErrorStatistics,
+    ExplorationDoc,
+    GenerationRecord,
+    StopReason,
+    Walker,
+    WorkflowState,
+)
+
+
+@dataclass
+class LoopLimits(MSONable):
+    """When the loop ends.
+
+    Parameters
+    ----------
+    quiet_rounds
+        Rounds of walks in a row without any halt after which the potential is taken to be certain.
+    max_labels
+        Labels that may be spent on training.
+    max_generations
+        Generations after which the loop ends whatever happens.
+    max_stuck
+        Halts in a row without progress after which a walker is given up.
+    min_progress
+        Steps between two halts below which the second counts as no progress.
+    """
+
+    quiet_rounds: int = 2
+    max_labels: int = 200
+    max_generations: int = 40
+    max_stuck: int = 8
+    min_progress: int = 20
+
+
+def new_round(
+    n_starts: int, temperatures: Sequence[float], n_steps: int, number: int, seed: int
+) -> list[Walker]:
+    """Make the walkers of a round: every crystal at every temperature, with velocities of its own.
+
+    Parameters
+    ----------
+    n_starts
+        Number of crystals to start from.
+    temperatures
+        In K.
+    n_steps
+        Steps of each walk.
+    number
+        Number of the round; other rounds have other velocities.
+    seed
+        Seed of the campaign.
+
+    Returns
+    -------
+    list[Walker]
+        The walkers.
+    """
+    pairs = [(start, t) for start in range(n_starts) for t in temperatures]
+    return [
+        Walker(
+            index=index,
+            round=number,
+            start=start,
+            temperature=temperature,
+            n_steps=n_steps,
+            seed=_seed(seed, number, index),
+        )
+        for index, (start, temperature) in enumerate(pairs)
+    ]
+
+
+def moved(walker: Walker, run: ExplorationDoc, run_id: str, limits: LoopLimits) -> Walker:
+    """Say what a walker does after a run.
+
+    Parameters
+    ----------
+    walker
+        The walker as the run began.
+    run
+        What happened.
+    run_id
+        Id of the exploration job.
+    limits
+        When it is given up.
+
+    Returns
+    -------
+    Walker
+        Finished if it walked to its end; else to be resumed where it was halted, or, if the end is broken,
+        to start again with other velocities; given up if it makes no progress.
+    """
+    if not run.halted:
+        return walker.model_copy(
+            update={"finished": True, "steps_done": run.end_step, "n_stuck": 0, "resume_from": run_id}
+        )
+    sane = run.end_reason == "gamma"
+    progress = sane and run.end_step - run.start_step >= limits.min_progress
+    stuck = 0 if progress else walker.n_stuck + 1
+    update: dict[str, object] = {"n_halts": walker.n_halts + 1, "n_stuck": stuck}
+    if stuck > limits.max_stuck:
+        update |= {
+            "finished": True,
+            "given_up": f"{stuck} halts in a row without progress ({run.end_reason})",
+        }
+    elif sane:
+        update |= {"steps_done": run.end_step, "resume_from": run_id}
+    else:
+        update |= {"steps_done": 0, "resume_from": None, "seed": _seed(walker.seed, walker.n_halts + 1)}
+    return walker.model_copy(update=update)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a generation brought, for :func:`advanced`."""
+
+    runs: Sequence[ExplorationDoc]
+    run_ids: Sequence[str]
+    errors: ErrorStatistics
+    n_labels: int
+    n_failed: int
+
+
+def advanced(state: WorkflowState, outcome: Outcome, limits: LoopLimits) -> WorkflowState:
+    """Move the state on by one generation.
+
+    Parameters
+    ----------
+    state
+        The state before.
+    outcome
+        What the generation brought.
+    limits
+        When the loop ends.
+
+    Returns
+    -------
+    WorkflowState
+        The state after; walkers of a complete round are all finished.
+    """
+    runs = dict(
+        zip(
+            (run.walker.index for run in outcome.runs),
+            zip(outcome.runs, outcome.run_ids, strict=True),
+            strict=True,
+        )
+    )
+    walkers = [
+        moved(walker, *runs[walker.index], limits) if walker.index in runs else walker
+        for walker in state.walkers
+    ]
+    halts = sum(run.halted for run in outcome.runs)
+    record = GenerationRecord(
+        generation=state.generation,
+        n_labels=state.n_labels + outcome.n_labels,
+        n_failed=outcome.n_failed,
+        n_explorations=len(outcome.runs),
+        n_halts=halts,
+        n_steps=sum(run.end_step - run.start_step for run in outcome.runs),
+        gamma_max=max(run.gamma_max for run in outcome.runs),
+        energy_rmse=outcome.errors.energy_rmse,
+        force_rmse=outcome.errors.force_rmse,
+    )
+    round_halts = state.round_halts + halts
+    complete = all(walker.finished for walker in walkers)
+    quiet = (state.quiet_rounds + 1 if round_halts == 0 else 0) if complete else state.quiet_rounds
+    completed = [uuid for run, uuid in zip(outcome.runs, outcome.run_ids, strict=True) if not run.halted]
+    after = state.model_copy(
+        update={
+            "walkers": walkers,
+            "round_halts": 0 if complete else round_halts,
+            "quiet_rounds": quiet,
+            "completed": [*state.completed, *completed],
+            "n_labels": record.n_labels,
+            "n_failed": state.n_failed + outcome.n_failed,
+            "history": [*state.history, record],
+        }
+    )
+    return after.model_copy(update={"stop_reason": _stop_reason(after, limits)})
+
+
+def _stop_reason(state: WorkflowState, limits: LoopLimits) -> StopReason | None:
+    if state.quiet_rounds >= limits.quiet_rounds:
+        return "no_halt"
+    if state.n_labels >= limits.max_labels:
+        return "label_budget"
+    if state.generation + 1 >= limits.max_generations:
+        return "generation_limit"
+    return None
+
+
+def _seed(*numbers: int) -> int:
+    """Derive a seed from several numbers, the same every time."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

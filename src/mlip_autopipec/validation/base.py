@@ -1,0 +1,54 @@
+"""What every validator offers, and how a number becomes a verdict."""
+
+from collections.abc import Iterable
+
+from mlip_autopipec.schemas import Check, Verdict
+
+_WARN_FACTOR = 2.0
+_SEVERITY: dict[Verdict, int] = {"pass": 0, "warn": 1, "fail": 2}
+
+
+def check(name: str, value: float, limit: float, unit: str, *, reference: float | None = None) -> Check:
+    """Judge a number: within the limit it passes, within twice the limit it warns, beyond it fails.
+
+    Parameters
+    ----------
+    name
+        What was checked.
+    value
+        What was found, in ``unit``.
+    limit
+        Largest absolute value, or difference from the reference, that passes, in ``unit``.
+    unit
+        Unit of all three.
+    reference
+        What the oracle says.
+
+    Returns
+    -------
+    Check
+        The number with its verdict. A value that is not a number fails.
+    """
+    off = abs(value - (reference or 0.0))
+    verdict: Verdict = "pass" if off <= limit else "warn" if off <= _WARN_FACTOR * limit else "fail"
+    versus = "" if reference is None else f" against {reference:.4g} by the oracle: off by {off:.3g}"
+    reason = f"{value:.4g} {unit}{versus}; limit {limit:.3g} {unit}"
+    return Check(
+        name=name, value=value, reference=reference, limit=limit, unit=unit, verdict=verdict, reason=reason
+    )
+
+
+def worst(checks: Iterable[Check]) -> Verdict:
+    """Return the worst verdict.
+
+    Parameters
+    ----------
+    checks
+        At least one.
+
+    Returns
+    -------
+    str
+        ``"pass"``, ``"warn"`` or ``"fail"``.
+    """
+    return max((c.verdict for c in checks), key=lambda verdict: _SEVERITY[verdict])

@@ -1,0 +1,60 @@
+"""Errors on structures that were never trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobflow import Maker, job
+
+from mlip_autopipec.errors import FitError
+from mlip_autopipec.schemas import ErrorStatistics, HeldOutDoc, LabelBatchDoc, PotentialDoc
+from mlip_autopipec.validation.base import check
+from mlip_autopipec.validation.prediction import load, of_origin, parity
+
+
+@dataclass
+class HeldOutMaker(Maker):
+    """Compare potential and oracle on held-out structures.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    max_energy_rmse
+        Largest root mean square error of the energy that passes, in eV/atom.
+    max_force_rmse
+        Largest root mean square error of a force component that passes, in eV/Å.
+    """
+
+    name: str = "validate held-out errors"
+    max_energy_rmse: float = 0.005
+    max_force_rmse: float = 0.1
+
+    @job(output_schema=HeldOutDoc, data=["parity"])
+    def make(self, potential: PotentialDoc, batch: LabelBatchDoc) -> HeldOutDoc:
+        """Compare on the held-out labels of a batch.
+
+        Parameters
+        ----------
+        potential
+            The potential.
+        batch
+            Labels; those of origin ``held_out`` count.
+
+        Returns
+        -------
+        HeldOutDoc
+            Errors and verdicts.
+        """
+        held_out = of_origin(batch, "held_out")
+        if not held_out:
+            raise FitError("no held-out structure has a label, so no error can be stated.")
+        points = parity(load(potential, Path.cwd()), potential.e0, held_out)
+        errors = ErrorStatistics.from_parity(points)
+        return HeldOutDoc(
+            errors=errors,
+            parity=points,
+            checks=[
+                check("held-out energy RMSE", errors.energy_rmse, self.max_energy_rmse, "eV/atom"),
+                check("held-out force RMSE", errors.force_rmse, self.max_force_rmse, "eV/Å"),
+            ],
+        )

@@ -1,0 +1,131 @@
+"""Does the potential hold atoms together? Constant-energy MD and dimer scans, with the potential alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+from jobflow import Maker, job
+from numpy.typing import NDArray
+
+from mlip_autopipec.ace import SCAN_FROM, AceCalculator, AcePotential
+from mlip_autopipec.errors import CalculationError
+from mlip_autopipec.numerics import isotropic_repeat
+from mlip_autopipec.schemas import AtomicStructure, Check, PotentialDoc, StabilityDoc
+from mlip_autopipec.validation.base import check
+from mlip_autopipec.validation.prediction import load
+
+Array = NDArray[np.float64]
+_SCAN_STEP = 0.02
+
+
+@dataclass
+class StabilityMaker(Maker):
+    """Run short constant-energy MD and scan the dimers of every pair.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    n_atoms
+        Smallest number of atoms of the MD cell.
+    n_steps
+        Number of MD steps.
+    timestep
+        Time step in fs.
+    temperature
+        Temperature to be held, in K; velocities start at twice that, half of which becomes potential energy.
+    max_drift
+        Largest drift of the total energy over the run that passes, in eV/atom.
+    seed
+        Seed of the velocities.
+    """
+
+    name: str = "validate stability"
+    n_atoms: int = 64
+    n_steps: int = 500
+    timestep: float = 1.0
+    temperature: float = 1000.0
+    max_drift: float = 0.001
+    seed: int = 0
+
+    @job(output_schema=StabilityDoc, data=["time", "total_energy", "dimer_energies", "dimer_distances"])
+    def make(self, potential: PotentialDoc, structure: AtomicStructure) -> StabilityDoc:
+        """Run MD from a crystal and scan dimers.
+
+        Parameters
+        ----------
+        potential
+            The potential.
+        structure
+            A crystal; repeated to the wanted size.
+
+        Returns
+        -------
+        StabilityDoc
+            Drift, grades, dimer curves and verdicts.
+        """
+        ace = load(potential, Path.cwd())
+        atoms = structure.to_ase()
+        atoms = atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), self.n_atoms))
+        energies, temperatures, gamma, lost = self._dynamics(ace, atoms)
+        time = np.arange(len(energies)) * self.timestep
+        drift = float(abs(np.polyfit(time, energies, 1)[0]) * time[-1])
+        distances = np.arange(SCAN_FROM, potential.cutoff + 0.5 * _SCAN_STEP, _SCAN_STEP)
+        scans = {pair: _scan(ace, pair, distances) for pair in potential.core.r_in}
+        return StabilityDoc(
+            n_atoms=len(atoms),
+            n_steps=len(energies) - 1,
+            timestep=self.timestep,
+            temperature=float(np.mean(temperatures[len(temperatures) // 2 :])),
+            energy_drift=drift,
+            gamma_max=gamma,
+            lost_atoms=lost,
+            time=time.tolist(),
+            total_energy=(energies - energies[0]).tolist(),
+            dimer_distances=distances.tolist(),
+            dimer_energies={pair: scan.tolist() for pair, scan in scans.items()},
+            checks=[
+                check("energy drift in NVE", drift, self.max_drift, "eV/atom"),
+                check("lost atoms in NVE", lost, 0.0, "atoms"),
+                *(_rises(pair, distances, scan, potential.core.r_in[pair]) for pair, scan in scans.items()),
+            ],
+        )
+
+    def _dynamics(self, ace: AcePotential, atoms: Atoms) -> tuple[Array, list[float], float, int]:
+        """Return total energies per atom in eV, temperatures in K, largest gamma, number of lost atoms."""
+        rng = np.random.default_rng(self.seed)
+        MaxwellBoltzmannDistribution(atoms, temperature_K=2.0 * self.temperature, rng=rng)
+        Stationary(atoms)
+        atoms.calc = AceCalculator(ace)
+        energies = [atoms.get_total_energy() / len(atoms)]
+        temperatures, gamma = [atoms.get_temperature()], 0.0
+        dynamics = VelocityVerlet(atoms, timestep=self.timestep * units.fs)
+        for _ in range(self.n_steps):
+            dynamics.run(1)
+            energies.append(atoms.get_total_energy() / len(atoms))
+            temperatures.append(atoms.get_temperature())
+            gamma = max(gamma, float(atoms.calc.results["gamma"].max()))
+        if not np.isfinite(energies).all():
+            raise CalculationError("the total energy of the NVE run is not finite.", directory=Path.cwd())
+        travelled = np.linalg.norm(atoms.positions - atoms.get_positions(wrap=True), axis=1)
+        lost = int(np.sum(travelled > 2.0 * atoms.cell.lengths().max()))
+        return np.array(energies), temperatures, gamma, lost
+
+
+def _scan(ace: AcePotential, pair: str, distances: Array) -> Array:
+    energies = []
+    for distance in distances:
+        dimer = Atoms(pair.split("-"), positions=[[0.0, 0.0, 0.0], [0.0, 0.0, distance]])
+        energies.append(float(ace.evaluate(dimer, gamma=False).energies.sum()))
+    return np.array(energies)
+
+
+def _rises(pair: str, distances: Array, energies: Array, r_in: float) -> Check:
+    """Count the places below the shortest training distance where the energy falls on the way in."""
+    inside = energies[distances <= r_in]
+    return check(
+        f"falls of the {pair} dimer below {r_in:.2f} Å", float((np.diff(inside) >= 0).sum()), 0.0, "1"
+    )
