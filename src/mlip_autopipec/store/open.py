@@ -1,12 +1,10 @@
 """The JobStore of a run folder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from jobflow import JobStore
-from maggma.core import Store
 from maggma.stores import GridFSStore, MongoStore
 from pymongo.errors import PyMongoError
 
@@ -79,10 +77,12 @@ def _open_mongo(uri: str, database: str) -> JobStore:
         # GridFS: a packed data set or potential may pass the 16 MB that a MongoDB document may have.
         data = PrivateGridFSStore(database, "data", uri=uri)
         store = JobStore(jobs, additional_stores={"data": data})
-        with _closed_on_error(store):
+        with ExitStack() as on_error:
+            on_error.callback(store.close)
             store.connect()
             # jobflow makes no index; without this one each look-up reads the whole collection.
             jobs.ensure_index("uuid")
+            on_error.pop_all()
     except (PyMongoError, ValueError) as error:
         # Not `from error`: the driver's message may quote the URI with its password.
         raise StoreError(
@@ -90,15 +90,6 @@ def _open_mongo(uri: str, database: str) -> JobStore:
             hint="check MLIP_AUTO_STORE_URI and that the server answers.",
         ) from None
     return store
-
-
-@contextmanager
-def _closed_on_error(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        store.close()
-        raise
 
 
 def _public_name(uri: str | None, database: str | None, collection: str) -> str:
