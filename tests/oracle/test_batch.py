@@ -1,0 +1,110 @@
+import pytest
+from ase.build import bulk
+from jobflow import run_locally
+from monty.json import MontyDecoder
+
+from mlip_autopipec.errors import CampaignError
+from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker
+from mlip_autopipec.oracle.batch import check_one_fingerprint, gather_labels
+from mlip_autopipec.schemas import (
+    AtomicStructure,
+    CandidateStructure,
+    SelectionDoc,
+)
+
+
+def decoded(document):
+    return MontyDecoder().process_decoded(document)
+
+
+def selection(*elements):
+    candidates = [
+        CandidateStructure(structure=AtomicStructure.from_ase(bulk(e)), origin="rattle", detail=e, gamma=2.0)
+        for e in elements
+    ]
+    return SelectionDoc(
+        candidates=candidates, n_considered=9, n_duplicates=0, gain=[1.0] * len(elements), n_functions=5
+    )
+
+
+def run(job, store, **options):
+    run_locally(job, store=store, **options)
+    return job
+
+
+def records(store, name):
+    return [d for d in store.query({}) if d["name"].startswith(name)]
+
+
+def test_a_batch_labels_every_structure_in_order(store):
+    job = run(LabelBatchMaker().make(selection("Cu", "Al", "Ag")), store, ensure_success=True)
+    batch = decoded(store.get_output(job.uuid, which="last", load=True))
+    assert [e.label.structure.symbols for e in batch.labels] == [["Cu"], ["Al"], ["Ag"]]
+    assert [(e.origin, e.detail, e.gamma) for e in batch.labels][1] == ("rattle", "Al", 2.0)
+    assert (batch.n_labels, batch.failed) == (3, [])
+    assert batch.wall_time == sum(e.label.wall_time for e in batch.labels)
+
+
+def test_label_ids_are_the_uuids_of_the_label_jobs(store):
+    job = run(LabelBatchMaker().make(selection("Cu", "Al")), store, ensure_success=True)
+    batch = decoded(store.get_output(job.uuid, which="last", load=True))
+    for entry in batch.labels:
+        label = decoded(store.get_output(entry.label_id, load=True))
+        assert label == entry.label
+
+
+def test_a_failed_label_is_reported_and_the_others_are_kept(store):
+    job = run(LabelBatchMaker().make(selection("Cu", "Si", "Al")), store)
+    batch = decoded(store.get_output(job.uuid, which="last", load=True))
+    assert [e.label.structure.symbols for e in batch.labels] == [["Cu"], ["Al"]]
+    assert [f.structure.formula for f in batch.failed] == ["Si2"]
+    assert batch.failed[0].label_id not in {e.label_id for e in batch.labels}
+
+
+def test_labels_and_gather_have_names_metadata_and_small_documents(store):
+    job = LabelBatchMaker().make(selection("Cu", "Al"))
+    job.update_metadata({"stage": "label", "generation": 3}, dynamic=True)
+    run(job, store, ensure_success=True)
+    labels = sorted((d for d in store.query({}) if "label" in d["metadata"]), key=lambda d: d["name"])
+    assert [d["name"] for d in labels] == ["label 1/2", "label 2/2"]
+    assert labels[1]["metadata"] == {"label": "2/2", "origin": "rattle", "stage": "label", "generation": 3}
+    gather = store.docs_store.query_one({"name": "gather labels"})
+    assert gather["metadata"]["stage"] == "label"
+    assert "blob_uuid" in gather["output"]["labels"]
+
+
+def test_all_failing_ends_the_campaign(store, caplog):
+    run_locally(LabelBatchMaker().make(selection("Si", "Ge")), store=store)
+    assert "CampaignError: 2 of 2 labels failed; at most 50% may." in caplog.text
+    assert not records(store, "gather")
+
+
+@pytest.mark.parametrize(("fraction", "ok"), [(0.34, True), (0.33, False)])
+def test_the_accepted_fraction_is_a_bound(fraction, ok, store):
+    run(LabelBatchMaker(max_failed_fraction=fraction).make(selection("Cu", "Si", "Al")), store)
+    assert bool(records(store, "gather")) is ok
+
+
+def test_the_error_names_the_command_that_shows_the_failures():
+    with pytest.raises(CampaignError, match="mlip-auto status"):
+        gather_labels.original([None], ["a"], selection("Si").candidates, 0.0)
+
+
+def test_labels_of_two_oracles_are_refused(store):
+    first = LabelBatchMaker().make(selection("Cu"))
+    other = AseStaticMaker(calculator_kwargs={"asap_cutoff": True})
+    second = LabelBatchMaker(oracle_maker=other).make(selection("Cu"))
+    for job in (first, second):
+        run_locally(job, store=store, ensure_success=True)
+    entries = [decoded(store.get_output(j.uuid, which="last", load=True)).labels[0] for j in (first, second)]
+    check_one_fingerprint(entries[:1])
+    with pytest.raises(CampaignError, match=r"different conditions: asap_cutoff: \(not set\) / True"):
+        check_one_fingerprint(entries)
+    labels = [e.label for e in entries]
+    with pytest.raises(CampaignError, match="different conditions"):
+        gather_labels.original(labels, ["a", "b"], selection("Cu", "Cu").candidates, 0.5)
+
+
+def test_an_empty_selection_is_an_empty_batch(store):
+    job = run(LabelBatchMaker().make(selection()), store, ensure_success=True)
+    assert decoded(store.get_output(job.uuid, which="last", load=True)).n_labels == 0
