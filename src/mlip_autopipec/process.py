@@ -125,7 +125,7 @@ class Executable:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - workers run one thread when they start a program
+            preexec_fn=die_with_parent,
         ) as process:
             try:
                 stdout, stderr = process.communicate(timeout=timeout)

@@ -1,4 +1,4 @@
-"""All that speaks ACE: basis, design matrix, potential files, evaluation. python-ace is imported where used."""
+"""All that speaks ACE: basis, design matrix, files, evaluation. python-ace is imported where used."""
 
 from mlip_autopipec.ace.active_set import active_set_inverse, grade, write_active_set
 from mlip_autopipec.ace.basis import (

@@ -85,7 +85,7 @@ def import_pyace() -> Any:
     except ImportError as error:
         raise MissingProgramError(
             "python-ace, the ACE basis and evaluator, is not installed.",
-            hint="install it: pip install --pre 'mlip_autopipec[pacemaker]' (academic licence, non-commercial).",
+            hint="install it: pip install --pre 'mlip_autopipec[pacemaker]' (licence: non-commercial).",
         ) from error
     return pyace
 
@@ -98,7 +98,7 @@ def build_basis(spec: BasisSpec, core: Mapping[str, CoreSwitch] | None = None) -
     spec
         The choice of basis.
     core
-        Core switch of each pair ``'A-B'`` (sorted symbols); none for a basis that no short distance switches off.
+        Core switch of each pair ``'A-B'`` (sorted symbols); none for one that is never switched off.
 
     Returns
     -------

@@ -1,7 +1,6 @@
 """The short range: a ZBL core inside the potential file that atoms cannot fall through."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from ase import Atoms
@@ -23,31 +22,26 @@ _WIDTHS = (0.25, 0.35, 0.15, 0.45, 0.1, 0.6)  # of r_in; tried in this order
 _UNSEEN_PAIR = 0.7  # of the sum of covalent radii
 
 
-def dimer_scan(calculator: Any, basis: Any, first: str, second: str, distances: Array) -> Array:
+def dimer_scan(energy: Callable[[Atoms], float], pair: str, distances: Array) -> Array:
     """Compute the energy of a dimer over distance.
 
     Parameters
     ----------
-    calculator
-        ``ACECalculator`` of the basis; its evaluator must be kept alive by the caller.
-    basis
-        The basis set.
-    first, second
-        Chemical symbols.
+    energy
+        Gives the energy of a structure in eV.
+    pair
+        Chemical symbols as ``'A-B'``.
     distances
         In Å, shape ``(n,)``.
 
     Returns
     -------
     numpy.ndarray
-        Energies relative to E0 in eV, shape ``(n,)``.
+        Energies in eV, shape ``(n,)``.
     """
-    energies = []
-    for distance in distances:
-        atoms = Atoms([first, second], positions=[[0.0, 0.0, 0.0], [0.0, 0.0, distance]])
-        calculator.compute(environment(atoms, basis), compute_projections=False)
-        energies.append(float(calculator.energy))
-    return np.array(energies)
+    symbols = pair.split("-")
+    dimers = [Atoms(symbols, positions=[[0.0, 0.0, 0.0], [0.0, 0.0, distance]]) for distance in distances]
+    return np.array([energy(dimer) for dimer in dimers])
 
 
 def choose_core(spec: BasisSpec, coefficients: Array, shortest: Mapping[str, float]) -> dict[str, CoreSwitch]:
@@ -121,10 +115,14 @@ def falling_pairs(spec: BasisSpec, coefficients: Array, core: Mapping[str, CoreS
     basis.basis_coeffs = coefficients
     evaluator = pyace.ACEBEvaluator(basis)
     calculator = pyace.ACECalculator(evaluator)
+
+    def energy(atoms: Atoms) -> float:
+        calculator.compute(environment(atoms, basis), compute_projections=False)
+        return float(calculator.energy)
+
     falling = []
     for pair, switch in core.items():
         distances = np.arange(SCAN_FROM, switch.r_in + _SCAN_STEP, _SCAN_STEP)
-        energies = dimer_scan(calculator, basis, *pair.split("-"), distances)
-        if not (np.diff(energies) < 0.0).all():
+        if not (np.diff(dimer_scan(energy, pair, distances)) < 0.0).all():
             falling.append(pair)
     return falling

@@ -35,7 +35,7 @@ def environment(atoms: Atoms, basis: Any) -> Any:
     unknown = sorted(set(atoms.get_chemical_symbols()) - set(basis.elements_name))
     if unknown:
         raise StructureError(
-            f"element {', '.join(unknown)} is not in the potential, which knows {', '.join(basis.elements_name)}."
+            f"element {', '.join(unknown)} is not in the potential; known: {', '.join(basis.elements_name)}."
         )
     if not np.isfinite(atoms.positions).all():
         raise StructureError(f"{atoms.get_chemical_formula()} holds positions that are not finite numbers.")

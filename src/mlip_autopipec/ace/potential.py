@@ -111,7 +111,9 @@ class AcePotential:
             shortest=self._shortest(env),
         )
         arrays = [result.energies, result.forces, result.virial]
-        if not all(np.isfinite(a).all() for a in arrays) or (graded and not np.isfinite(result.gamma).all()):
+        if result.gamma is not None:
+            arrays.append(result.gamma)
+        if not all(np.isfinite(a).all() for a in arrays):
             raise CalculationError(f"the potential gives numbers that are not finite for {atoms!r}.")
         return result
 
@@ -132,10 +134,10 @@ class AceCalculator(Calculator):
         Energy of each element's free atom in eV, added per atom; zero if not given.
     """
 
-    implemented_properties = ("energy", "free_energy", "forces", "energies", "stress")
+    implemented_properties = ["energy", "free_energy", "forces", "energies", "stress"]  # noqa: RUF012 - as in ASE
 
     def __init__(self, potential: AcePotential, e0: Mapping[str, float] | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.potential = potential
         self.e0 = dict(e0 or {})
 
@@ -146,9 +148,10 @@ class AceCalculator(Calculator):
         system_changes: list[str] = all_changes,
     ) -> None:
         """Compute everything at once; see :class:`ase.calculators.calculator.Calculator`."""
-        super().calculate(atoms, properties, system_changes)
-        found = self.potential.evaluate(self.atoms)
-        reference = np.array([self.e0.get(s, 0.0) for s in self.atoms.get_chemical_symbols()])
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        structure: Atoms = self.atoms  # type: ignore[assignment]  # set by the line above
+        found = self.potential.evaluate(structure)
+        reference = np.array([self.e0.get(s, 0.0) for s in structure.get_chemical_symbols()])
         energies = found.energies + reference
         energy = float(energies.sum())
         self.results = {
@@ -159,6 +162,6 @@ class AceCalculator(Calculator):
         }
         if found.gamma is not None:
             self.results["gamma"] = found.gamma
-        if self.atoms.cell.rank == 3:
-            stress = -found.virial / self.atoms.get_volume()
+        if structure.cell.rank == 3:
+            stress = -found.virial / structure.get_volume()
             self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]

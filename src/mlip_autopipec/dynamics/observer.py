@@ -1,4 +1,4 @@
-"""Looks at every step of an exploration: forces for the engine, grades for the watchdog, frames for the oracle."""
+"""Looks at every step: forces for the engine, grades for the watchdog, frames for the oracle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

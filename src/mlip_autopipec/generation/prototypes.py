@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from ase.data import atomic_numbers, reference_states
+from ase.data import atomic_numbers, covalent_radii, reference_states
 from ase.spacegroup import crystal
 from pymatgen.core import Composition, Element, Species
 
@@ -120,11 +120,12 @@ def _one_to_one(first: str, second: str) -> list[Prototype]:
         )
         reason = "both elements are metals; volume by Vegard's rule"
         return [Prototype(b2, f"B2: {reason}"), Prototype(l10, f"L1_0: {reason}")]
-    a = 4.0 / 3**0.5 * (Element(first).atomic_radius + Element(second).atomic_radius)
-    atoms = bulk(f"{first}{second}", "zincblende", a=float(a), cubic=True)
+    bond = float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in (first, second)))
+    atoms = bulk(f"{first}{second}", "zincblende", a=4.0 / 3**0.5 * bond, cubic=True)
     return [
         Prototype(
-            atoms, f"zincblende: the electronegativities differ by only {difference:.2f}; a from atomic radii"
+            atoms,
+            f"zincblende: the electronegativities differ by only {difference:.2f}; a from covalent radii",
         )
     ]
 
@@ -152,7 +153,7 @@ def _solid_solution(fractions: dict[str, float], n_atoms: int, seed: int) -> Pro
     atoms.set_chemical_symbols(symbols)
     return Prototype(
         atoms,
-        f"random solid solution {atoms.get_chemical_formula()} on the lattice of {major}; volume by Vegard's rule",
+        f"random solid solution {atoms.symbols.get_chemical_formula()} on the lattice of {major}",
     )
 
 
@@ -160,7 +161,8 @@ def _ionic_distance(first: str, second: str) -> float:
     guesses = Composition({first: 1, second: 1}).oxi_state_guesses()
     if not guesses:
         raise ConfigError(f"no oxidation states are known for {first}{second}.", hint=_HINT)
-    radii = [Species(s, guesses[0][s]).ionic_radius for s in (first, second)]
-    if None in radii:
+    found = (Species(s, guesses[0][s]).ionic_radius for s in (first, second))
+    radii = [float(radius) for radius in found if radius is not None]
+    if len(radii) < 2:
         raise ConfigError(f"no ionic radii are known for {first}{second}.", hint=_HINT)
-    return float(sum(radii))
+    return sum(radii)

@@ -51,9 +51,10 @@ def fit_birch_murnaghan(volumes: Array, energies: Array) -> BirchMurnaghan:
         raise FitError(
             f"an equation of state needs at least 4 points, got {len(volumes)} and {len(energies)}."
         )
-    poly = np.polynomial.Polynomial.fit(volumes ** (-2.0 / 3.0), energies, 3).convert()
-    first, second, third = poly.deriv(1), poly.deriv(2), poly.deriv(3)
-    roots = [r.real for r in first.roots() if abs(r.imag) < 1e-12 and r.real > 0.0 and second(r.real) > 0.0]
+    coefficients = np.polyfit(volumes ** (-2.0 / 3.0), energies, 3)
+    first, second, third = (np.poly1d(np.polyder(coefficients, m)) for m in (1, 2, 3))
+    real = [float(r.real) for r in first.roots if abs(r.imag) < 1e-12 and r.real > 0.0]
+    roots = [r for r in real if float(second(r)) > 0.0]
     inside = [r for r in roots if volumes.min() <= r**-1.5 <= volumes.max()]
     if not inside:
         raise FitError(
@@ -62,8 +63,8 @@ def fit_birch_murnaghan(volumes: Array, energies: Array) -> BirchMurnaghan:
         )
     x0 = inside[0]
     v0 = float(x0**-1.5)
-    curvature, slope = second(x0), third(x0)
+    curvature, slope = float(second(x0)), float(third(x0))
     # Chain rule from x = V^(-2/3) to V at dE/dx = 0.
     b0 = 4.0 / 9.0 * v0 ** (-7.0 / 3.0) * curvature
     b0_prime = 4.0 + (2.0 / 3.0) * x0 * slope / curvature
-    return BirchMurnaghan(v0=v0, e0=float(poly(x0)), b0=float(b0), b0_prime=float(b0_prime))
+    return BirchMurnaghan(v0=v0, e0=float(np.polyval(coefficients, x0)), b0=b0, b0_prime=b0_prime)

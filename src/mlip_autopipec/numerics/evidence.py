@@ -1,5 +1,6 @@
 """Ridge regression whose strength is set by the evidence."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +94,7 @@ def evidence_ridge(design: Array, y: Array, prior: Array) -> EvidenceFit:
         raise FitError("the design matrix is zero; the structures have no neighbours within the cut-off.")
 
     def negative(log_ratio: float) -> float:
-        return -_log_evidence(largest * np.exp(log_ratio), s, projected, outside, len(y))[0]
+        return -_log_evidence(largest * math.exp(log_ratio), s, projected, outside, len(y))[0]
 
     grid = np.linspace(*_LOG_RATIO_BOUNDS, 58)
     start = int(np.argmin([negative(g) for g in grid]))
@@ -102,7 +103,8 @@ def evidence_ridge(design: Array, y: Array, prior: Array) -> EvidenceFit:
     found = optimize.minimize_scalar(
         negative, bounds=bracket, method="bounded", options={"xatol": _LOG_RATIO_TOLERANCE}
     )
-    ratio = largest * float(np.exp(found.x))
+    best: float = found.x
+    ratio = largest * math.exp(best)
     log_evidence, variance = _log_evidence(ratio, s, projected, outside, len(y))
     filtered = s / (s**2 + ratio)
     return EvidenceFit(
@@ -124,7 +126,7 @@ def _log_evidence(
     misfit = outside + float(np.sum(projected**2 * ratio / (s**2 + ratio)))
     variance = misfit / n_rows
     log_det = float(np.sum(np.log1p(s**2 / ratio)))
-    return -0.5 * (n_rows * (np.log(2.0 * np.pi * variance) + 1.0) + log_det), variance
+    return -0.5 * (n_rows * (math.log(2.0 * math.pi * variance) + 1.0) + log_det), variance
 
 
 def _check(design: Array, y: Array, prior: Array) -> None:

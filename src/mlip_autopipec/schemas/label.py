@@ -52,7 +52,7 @@ class LabelDoc(Document):
     energy: float = Field(description="Energy of the cell, consistent with the forces [eV].")
     forces: list[Vector] = Field(description="Forces [eV/Å], shape (n_atoms, 3).")
     stress: Matrix | None = Field(
-        description="Stress, tension positive [eV/Å^3], shape (3, 3); none for structures that are not periodic."
+        description="Stress, tension positive [eV/Å^3], shape (3, 3); none if not periodic."
     )
     fingerprint: Fingerprint = Field(description="Conditions of the calculation.")
     wall_time: float = Field(description="Wall time of the calculation [s].")

@@ -179,7 +179,7 @@ class PotentialDoc(Document):
         default_factory=list, description="Labels that were set aside, with the reason, one line each."
     )
     file_differences: dict[str, float] = Field(
-        description="Largest |difference| of energies [eV/atom] and forces [eV/Å] after reading each file back."
+        description="Largest |difference| of energies [eV/atom] and forces [eV/Å] after reading back."
     )
     versions: dict[str, str] = Field(description="Versions of the programs that made it.")
     wall_time: float = Field(description="Wall time of the fit [s].")

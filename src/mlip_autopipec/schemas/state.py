@@ -33,12 +33,12 @@ class WorkflowState(Document):
     round: int = Field(0, description="Number of the current round of walks [1].")
     quiet_rounds: int = Field(0, description="Rounds in a row without any halt [1].")
     round_halts: int = Field(0, description="Halts in the current round so far [1].")
+    potential: str = Field(description="Id of the job that fitted the current potential.")
     seeds: str = Field(
         description="Id of the job that made the seed structures and holds the reference crystals."
     )
     n_starts: int = Field(0, description="Number of reference crystals [1].")
     batches: list[str] = Field(default_factory=list, description="Ids of the jobs that gathered labels.")
-    potential: str | None = Field(None, description="Id of the job that fitted the current potential.")
     walkers: list[Walker] = Field(default_factory=list, description="The walkers of the current round.")
     completed: list[str] = Field(
         default_factory=list, description="Ids of explorations that walked to their end, in time order."

@@ -60,7 +60,9 @@ class DOptimalSelectionMaker(SelectionMaker):
         fresh = _distinct(candidates, {structure.digest for structure in labelled})
         if not fresh:
             raise FitError(f"nothing is left to label: all {len(candidates)} candidates have labels already.")
-        elements = {s for c in fresh for s in c.structure.symbols} | {s for l in labelled for s in l.symbols}
+        elements = {s for c in fresh for s in c.structure.symbols} | {
+            s for structure in labelled for s in structure.symbols
+        }
         basis = build_basis(BasisSpec(tuple(elements), self.cutoff, self.n_functions))
         design = DesignMatrix(basis)
         noise = potential.fit.noise if potential is not None else 1.0

@@ -1,4 +1,4 @@
-"""Validation: is the potential as good as it should be?"""
+"""Validation: whether the potential is as good as it should be."""
 
 from mlip_autopipec.validation.base import check, worst
 from mlip_autopipec.validation.eos import EosMaker, eos_structures

@@ -10,7 +10,7 @@ from ase.md.verlet import VelocityVerlet
 from jobflow import Maker, job
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import SCAN_FROM, AceCalculator, AcePotential
+from mlip_autopipec.ace import SCAN_FROM, AceCalculator, AcePotential, dimer_scan
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, Check, PotentialDoc, StabilityDoc
@@ -74,7 +74,12 @@ class StabilityMaker(Maker):
         time = np.arange(len(energies)) * self.timestep
         drift = float(abs(np.polyfit(time, energies, 1)[0]) * time[-1])
         distances = np.arange(SCAN_FROM, potential.cutoff + 0.5 * _SCAN_STEP, _SCAN_STEP)
-        scans = {pair: _scan(ace, pair, distances) for pair in potential.core.r_in}
+        scans = {
+            pair: dimer_scan(
+                lambda dimer: float(ace.evaluate(dimer, gamma=False).energies.sum()), pair, distances
+            )
+            for pair in potential.core.r_in
+        }
         return StabilityDoc(
             n_atoms=len(atoms),
             n_steps=len(energies) - 1,
@@ -113,14 +118,6 @@ class StabilityMaker(Maker):
         travelled = np.linalg.norm(atoms.positions - atoms.get_positions(wrap=True), axis=1)
         lost = int(np.sum(travelled > 2.0 * atoms.cell.lengths().max()))
         return np.array(energies), temperatures, gamma, lost
-
-
-def _scan(ace: AcePotential, pair: str, distances: Array) -> Array:
-    energies = []
-    for distance in distances:
-        dimer = Atoms(pair.split("-"), positions=[[0.0, 0.0, 0.0], [0.0, 0.0, distance]])
-        energies.append(float(ace.evaluate(dimer, gamma=False).energies.sum()))
-    return np.array(energies)
 
 
 def _rises(pair: str, distances: Array, energies: Array, r_in: float) -> Check:

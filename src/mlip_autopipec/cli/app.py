@@ -1,0 +1,133 @@
+"""The commands, and how errors become exit codes."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from mlip_autopipec.errors import MLIPError
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="mlip-auto",
+    help="From one config.yaml to a validated ACE interatomic potential by closed-loop active learning.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+setup = typer.Typer(help="Install programs that pip cannot.", no_args_is_help=True)
+app.add_typer(setup, name="setup")
+
+Config = Annotated[Path, typer.Argument(help="Configuration file.", show_default=True)]
+Folder = Annotated[Path, typer.Option("--directory", "-d", help="Run folder.")]
+CONFIG = Path("config.yaml")
+RUN = Path("run")
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    show_traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Take the options that go before a command."""
+    context.obj = show_traceback
+
+
+@app.command()
+def init(
+    composition: Annotated[str, typer.Argument(help="Formula: Si, NaCl, Cu3Au.")] = "Si",
+    config: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = CONFIG,
+    calculator: Annotated[
+        str | None, typer.Option(help="Label by this ASE calculator (e.g. emt) instead of pw.x.")
+    ] = None,
+) -> None:
+    """Write a configuration to start from."""
+    from mlip_autopipec.cli.init import write_config
+
+    write_config(config, composition, calculator)
+
+
+@app.command()
+def check(config: Config = CONFIG) -> None:
+    """Check a configuration and the programs it needs; run nothing."""
+    from mlip_autopipec.cli.check import check_config
+
+    check_config(config)
+
+
+@app.command()
+def explain(config: Config = CONFIG) -> None:
+    """Print every value that will be used, and where it comes from."""
+    from mlip_autopipec.cli.explain import explain_config
+
+    explain_config(config)
+
+
+@app.command()
+def run(
+    config: Config = CONFIG,
+    directory: Folder = RUN,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Worker slots; default: one per core.")
+    ] = None,
+) -> None:
+    """Run a campaign, or go on with one: what is finished in the folder is not run again."""
+    from mlip_autopipec.cli.run import run_campaign
+
+    run_campaign(config, directory, workers)
+
+
+@app.command()
+def status(directory: Folder = RUN) -> None:
+    """Say where a campaign stands."""
+    from mlip_autopipec.cli.status import print_status
+
+    print_status(directory)
+
+
+@app.command()
+def report(directory: Folder = RUN) -> None:
+    """Write report.html, one self-contained page."""
+    from mlip_autopipec.cli.status import make_report
+
+    make_report(directory)
+
+
+@setup.command("qe")
+def setup_qe() -> None:
+    """Install pw.x (unless one is on PATH) and PBE pseudopotentials from PyPI."""
+    from mlip_autopipec.cli.setup_qe import provide
+
+    provide()
+
+
+def main() -> None:
+    """Run the command line; an error on purpose ends in its message, its hint and its exit code."""
+    # Asked for by the user before the command; click has not parsed it when a command fails.
+    show = "--traceback" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except MLIPError as error:
+        _say(f"error: {error}", show)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from here.", err=True)
+        sys.exit(_INTERRUPTED)
+    except typer.Abort:
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str, show_traceback: bool) -> None:
+    if show_traceback:
+        traceback.print_exc()
+    typer.echo(message, err=True)

@@ -1,0 +1,93 @@
+"""`mlip-auto run`: a whole campaign, or the rest of one."""
+
+import shutil
+from pathlib import Path
+
+import typer
+from jobflow import JobStore
+from rich.console import Console
+
+from mlip_autopipec.cli.check import ready_plan
+from mlip_autopipec.cli.progress import Progress
+from mlip_autopipec.errors import CampaignError, PotentialRejectedError, StoreError
+from mlip_autopipec.execution.local import RunSummary, run_local
+from mlip_autopipec.report import read_campaign, summary_text, write_report
+from mlip_autopipec.report.release import release_potential
+from mlip_autopipec.schemas import CampaignDoc
+from mlip_autopipec.settings import get_settings
+from mlip_autopipec.store import find_outputs, open_store
+
+
+def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
+    """Run a campaign to its end and write report and potential.
+
+    Parameters
+    ----------
+    config
+        The configuration file.
+    directory
+        The run folder; made if it is not there.
+    workers
+        Worker slots; none for the machine's setting.
+
+    Raises
+    ------
+    CampaignError
+        Jobs failed that the campaign cannot do without.
+    PotentialRejectedError
+        The potential did not pass validation.
+    """
+    plan = ready_plan(config)
+    settings = get_settings()
+    directory = _make(directory, config)
+    console = Console()
+    console.print(f"run folder {directory}", highlight=False, soft_wrap=True)
+    store = open_store(directory, settings)
+    with Progress(store, console) as progress:
+        summary = run_local(
+            plan.flow(),
+            store=store,
+            directory=directory,
+            workers=workers or settings.workers,
+            on_event=progress,
+        )
+    _finish(store, directory, summary)
+
+
+def _make(directory: Path, config: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(config, directory / "config.yaml")
+    except shutil.SameFileError:
+        return directory.resolve()
+    except OSError as error:
+        raise StoreError(
+            f"run folder {str(directory)!r} cannot be written: {error.strerror}.",
+            hint="give a folder on a disk with space and write permission: --directory.",
+        ) from error
+    return directory.resolve()
+
+
+def _finish(store: JobStore, directory: Path, summary: RunSummary) -> None:
+    write_report(store, directory / "report.html")
+    ends = [out.output for out in find_outputs(store, stage="conclude")]
+    if not ends:
+        first = summary.failures[0] if summary.failures else None
+        what = f"; first: {first.name}: {first.error} (folder {first.folder})" if first else ""
+        raise CampaignError(
+            f"the campaign ended before its validation: {summary.failed} jobs failed, "
+            f"{summary.skipped} could not start{what}.",
+            hint="mend the cause and run the same command again; finished labels are kept.",
+        )
+    end = ends[-1]
+    if not isinstance(end, CampaignDoc):
+        raise StoreError(f"the last document must be a CampaignDoc, got {type(end).__name__}.")
+    typer.echo(f"\n{summary_text(read_campaign(store))}\n")
+    for path in release_potential(store, end, directory / "potential"):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"wrote {directory / 'report.html'}")
+    if end.verdict == "fail":
+        raise PotentialRejectedError(
+            "the potential did not pass validation; see the table above.",
+            hint="allow more labels, hotter walks or more basis functions, and run the same command again.",
+        )

@@ -1,0 +1,138 @@
+"""What follows from the material where the user said nothing: each value with its reason."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from pymatgen.core import Element
+
+from mlip_autopipec.config.models import MLIPConfig
+
+_CUTOFF_IN_NEIGHBOURS = 2.2
+_HOTTEST = 0.9  # of the melting point
+_FUNCTIONS = 120
+_REQUIRED_SEEDS = 11  # perfect crystal, volumes, dimers and free atom of one element
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A value that follows from the material.
+
+    Parameters
+    ----------
+    path
+        Key of the configuration, e.g. ``"training.cutoff"``.
+    value
+        The value, in the unit of the key.
+    reason
+        Why, for a reader.
+    """
+
+    path: str
+    value: Any
+    reason: str
+
+
+def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
+    """Infer what the user left open.
+
+    Parameters
+    ----------
+    config
+        What the user said.
+    crystals
+        The material.
+
+    Returns
+    -------
+    dict
+        Inferred values by key, also for keys that the user set (these are to be ignored).
+    """
+    engine = config.oracle.engine or "qe"
+    n_atoms = config.generation.n_atoms or (8 if engine == "qe" else 32)
+    n_functions = config.training.n_functions or _FUNCTIONS
+    elements = sorted({symbol for atoms in crystals for symbol in atoms.get_chemical_symbols()})
+    values = [
+        Inferred(
+            "oracle.engine",
+            "qe",
+            "no oracle was stated; labels are DFT unless something else is asked for",
+        ),
+        Inferred(
+            "generation.n_atoms",
+            8 if engine == "qe" else 32,
+            "small cells: a DFT label costs the cube of their size"
+            if engine == "qe"
+            else "this oracle is cheap, so cells may hold several shells of neighbours",
+        ),
+        _cutoff(crystals),
+        Inferred(
+            "training.n_functions",
+            _FUNCTIONS,
+            "a middling size: some 30 µs/atom and step in the evaluator",
+        ),
+        _temperatures(elements),
+        _timestep(crystals),
+        _n_initial(n_atoms, n_functions, len(elements), len(crystals)),
+    ]
+    return {value.path: value for value in values}
+
+
+def _cutoff(crystals: Sequence[Atoms]) -> Inferred:
+    nearest = min(_nearest(atoms) for atoms in crystals)
+    value = round(float(np.clip(_CUTOFF_IN_NEIGHBOURS * nearest, 4.5, 7.0)), 1)
+    return Inferred(
+        "training.cutoff",
+        value,
+        f"{_CUTOFF_IN_NEIGHBOURS} times the shortest neighbour distance of {nearest:.2f} Å, within 4.5 to 7 Å",
+    )
+
+
+def _nearest(atoms: Atoms) -> float:
+    reach = 2.0
+    while not len(found := neighbor_list("d", atoms, reach)) and reach < 20.0:
+        reach *= 1.4
+    return float(found.min()) if len(found) else reach
+
+
+def _temperatures(elements: Sequence[str]) -> Inferred:
+    melting = {symbol: Element(symbol).melting_point for symbol in elements}
+    known = {s: float(t) for s, t in melting.items() if t is not None and float(t) > 300.0}
+    if len(known) < len(elements):
+        missing = ", ".join(s for s in elements if s not in known)
+        return Inferred(
+            "exploration.temperatures",
+            [300.0, 600.0, 900.0],
+            f"no melting point can be estimated: {missing} melts below 300 K or is unknown",
+        )
+    lowest = min(known, key=lambda s: known[s])
+    hottest = _HOTTEST * known[lowest]
+    values = [round(f * hottest, -1) for f in (1 / 3, 2 / 3, 1.0)]
+    return Inferred(
+        "exploration.temperatures",
+        values,
+        f"up to {_HOTTEST} of the melting point of {lowest} ({known[lowest]:.0f} K), in three steps",
+    )
+
+
+def _timestep(crystals: Sequence[Atoms]) -> Inferred:
+    atoms = min(crystals, key=lambda a: a.get_masses().min())
+    mass = float(atoms.get_masses().min())
+    symbol = atoms.symbols[int(np.argmin(atoms.get_masses()))]
+    value = float(np.clip(round(2.0 * math.sqrt(mass / 10.0)) / 2.0, 0.5, 3.0))
+    return Inferred("exploration.timestep", value, f"the lightest atom, {symbol}, has {mass:.1f} amu")
+
+
+def _n_initial(n_atoms: int, n_functions: int, n_elements: int, n_crystals: int) -> Inferred:
+    required = _REQUIRED_SEEDS * n_crystals + 6 * (n_elements**2 + n_elements - 2) // 2
+    filling = math.ceil(n_elements * n_functions / n_atoms)
+    return Inferred(
+        "active_learning.n_initial",
+        required + filling,
+        f"{required} required ones (crystals, volumes, dimers, free atoms) and {filling} cells of about "
+        f"{n_atoms} atoms, so that environments are as many as basis functions",
+    )

@@ -1,0 +1,239 @@
+"""The only factory: a configuration becomes Makers, and every value of it can be accounted for."""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from jobflow import Flow
+
+from mlip_autopipec.config import Inferred, MLIPConfig, infer, read_structures
+from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
+from mlip_autopipec.flows.active_learning import ActiveLearningMaker
+from mlip_autopipec.flows.progress import LoopLimits
+from mlip_autopipec.flows.validate import ValidationMaker
+from mlip_autopipec.generation import Prototype, SeedStructuresMaker, prototypes
+from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker
+from mlip_autopipec.schemas import AtomicStructure
+from mlip_autopipec.selection import DOptimalSelectionMaker
+from mlip_autopipec.training import LinearAceFitMaker
+from mlip_autopipec.validation import EosMaker, HeldOutMaker, StabilityMaker
+
+Source = Literal["yours", "inferred", "default"]
+Class = type[Any]  # a Maker or a group of its parameters: any dataclass
+
+# Which class owns the default of a key; a key of the same name needs no entry in _RENAMED.
+_OWNERS: dict[str, tuple[Class, ...]] = {
+    "generation": (SeedStructuresMaker,),
+    "training": (LinearAceFitMaker,),
+    "exploration": (LammpsMDMaker, StopRule, ActiveLearningMaker),
+    "active_learning": (ActiveLearningMaker, LoopLimits),
+    "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker),
+}
+_RENAMED = {"gamma_halt": "gamma"}
+_SELECTION_KEYS = {f.name for f in fields(DOptimalSelectionMaker)}
+
+
+@dataclass(frozen=True)
+class ResolvedValue:
+    """One value of the configuration and where it comes from.
+
+    Parameters
+    ----------
+    path
+        Key, e.g. ``"training.cutoff"``.
+    value
+        The value that will be used.
+    source
+        ``"yours"``, ``"inferred"`` or ``"default"``.
+    reason
+        Why, where it was inferred.
+    """
+
+    path: str
+    value: Any
+    source: Source
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A campaign that is ready to run.
+
+    Parameters
+    ----------
+    maker
+        Makes its flow.
+    structures
+        Crystals it starts from.
+    values
+        Every value of the configuration with its source.
+    """
+
+    maker: ActiveLearningMaker
+    structures: list[AtomicStructure]
+    values: list[ResolvedValue]
+
+    def prepared(self) -> "Plan":
+        """Look for the oracle's programs and settle what depends on them (cut-offs by pseudopotential).
+
+        Returns
+        -------
+        Plan
+            The plan with an oracle that is ready to run.
+
+        Raises
+        ------
+        MissingProgramError
+            A program or pseudopotential is missing.
+        """
+        label_maker = self.maker.label_maker
+        oracle = label_maker.oracle_maker.prepared(self.elements)
+        label_maker = replace(label_maker, oracle_maker=oracle)
+        validation = replace(self.maker.validation_maker, label_maker=label_maker)
+        return replace(self, maker=replace(self.maker, label_maker=label_maker, validation_maker=validation))
+
+    def flow(self) -> Flow:
+        """Make the flow of the campaign."""
+        return self.maker.make(self.structures)
+
+    @property
+    def elements(self) -> list[str]:
+        """Elements of the material, alphabetically."""
+        return sorted({symbol for structure in self.structures for symbol in structure.symbols})
+
+
+def plan(config: MLIPConfig, folder: Path) -> Plan:
+    """Turn a configuration into Makers.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    folder
+        What paths in it are relative to.
+
+    Returns
+    -------
+    Plan
+        Makers, structures and the account of every value. Nothing is run, and no program is looked for.
+
+    Raises
+    ------
+    ConfigError
+        The material cannot be built, or a value is refused by its Maker.
+    """
+    crystals = _crystals(config, folder)
+    inferred = infer(config, [crystal.atoms for crystal in crystals])
+    values = [
+        ResolvedValue(
+            "structures" if config.structures is not None else "composition",
+            config.structures if config.structures is not None else config.composition,
+            "yours",
+        ),
+        *(
+            ResolvedValue(f"crystal {index}", str(crystal.atoms.symbols), "inferred", crystal.reason)
+            for index, crystal in enumerate(crystals)
+            if config.structures is None
+        ),
+        ResolvedValue("seed", config.seed, "yours" if "seed" in config.model_fields_set else "default"),
+        *_resolved_oracle(config, inferred),
+    ]
+    for section, owners in _OWNERS.items():
+        values += _resolved_section(section, owners, config, inferred)
+    chosen = {value.path: value.value for value in values if value.source != "default"}
+    return Plan(
+        maker=_campaign(chosen, config.seed),
+        structures=[AtomicStructure.from_ase(crystal.atoms) for crystal in crystals],
+        values=values,
+    )
+
+
+def _crystals(config: MLIPConfig, folder: Path) -> list[Prototype]:
+    if config.structures is not None:
+        return [Prototype(a, "as given") for a in read_structures(config.structures, folder)]
+    if config.composition is None:
+        raise AssertionError("MLIPConfig accepts either composition or structures")
+    return prototypes(config.composition, n_atoms=config.generation.n_atoms or 32, seed=config.seed)
+
+
+def _resolved_oracle(config: MLIPConfig, inferred: dict[str, Inferred]) -> list[ResolvedValue]:
+    given = config.oracle.given()
+    owners: tuple[Class, ...] = (_oracle_class(config.oracle.engine or "qe"), LabelBatchMaker)
+    engine = _resolve("oracle", "engine", given, inferred, owners)
+    known = {f.name for owner in owners for f in fields(owner)}
+    keys = [key for key in type(config.oracle).model_fields if key in known]
+    return [engine, *(_resolve("oracle", key, given, inferred, owners) for key in keys)]
+
+
+def _resolved_section(
+    section: str, owners: Sequence[Class], config: MLIPConfig, inferred: dict[str, Inferred]
+) -> list[ResolvedValue]:
+    part = getattr(config, section)
+    return [_resolve(section, key, part.given(), inferred, owners) for key in type(part).model_fields]
+
+
+def _resolve(
+    section: str, key: str, given: dict[str, Any], inferred: dict[str, Inferred], owners: Sequence[Class]
+) -> ResolvedValue:
+    path = f"{section}.{key}"
+    if given.get(key) is not None:
+        return ResolvedValue(path, given[key], "yours")
+    if path in inferred:
+        return ResolvedValue(path, inferred[path].value, "inferred", inferred[path].reason)
+    return ResolvedValue(path, _default(_RENAMED.get(key, key), owners), "default")
+
+
+def _default(name: str, owners: Sequence[Class]) -> Any:
+    for owner in owners:
+        for item in fields(owner):
+            if item.name == name:
+                return item.default if item.default_factory is MISSING else item.default_factory()
+    raise AssertionError(f"no Maker of {[o.__name__ for o in owners]} has a field {name!r}")
+
+
+def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
+    """Put the Makers together; what is not in ``chosen`` stays at the Maker's own default."""
+
+    def part(section: str, owner: Class) -> dict[str, Any]:
+        names = {f.name for f in fields(owner)}
+        found = {}
+        for path, value in chosen.items():
+            key = _RENAMED.get(path.removeprefix(f"{section}."), path.removeprefix(f"{section}."))
+            if path.startswith(f"{section}.") and key in names:
+                found[key] = tuple(value) if isinstance(value, list) else value
+        return found
+
+    label_maker = LabelBatchMaker(oracle_maker=_oracle(chosen, part), **part("oracle", LabelBatchMaker))
+    fit = part("training", LinearAceFitMaker)
+    walk = part("exploration", LammpsMDMaker)
+    loop = part("exploration", ActiveLearningMaker) | part("active_learning", ActiveLearningMaker)
+    seeds = SeedStructuresMaker(**part("generation", SeedStructuresMaker), seed=seed)
+    stability = {"temperature": max(loop["temperatures"]), "timestep": walk["timestep"]}
+    return ActiveLearningMaker(
+        seed_maker=seeds,
+        selection_maker=DOptimalSelectionMaker(**{k: v for k, v in fit.items() if k in _SELECTION_KEYS}),
+        label_maker=label_maker,
+        fit_maker=LinearAceFitMaker(**fit),
+        exploration_maker=LammpsMDMaker(**walk, stop_rule=StopRule(**part("exploration", StopRule))),
+        validation_maker=ValidationMaker(
+            label_maker=label_maker,
+            held_out_maker=HeldOutMaker(**part("validation", HeldOutMaker)),
+            eos_maker=EosMaker(**part("validation", EosMaker)),
+            stability_maker=StabilityMaker(**(part("validation", StabilityMaker) | stability)),
+            perturbation_maker=seeds,
+            **part("validation", ValidationMaker),
+        ),
+        limits=LoopLimits(**part("active_learning", LoopLimits)),
+        **loop,
+        seed=seed,
+    )
+
+
+def _oracle(chosen: dict[str, Any], part: Any) -> OracleMaker:
+    owner = _oracle_class(chosen["oracle.engine"])
+    return owner(**part("oracle", owner))
+
+
+def _oracle_class(engine: str) -> type[OracleMaker]:
+    return QeStaticMaker if engine == "qe" else AseStaticMaker
