@@ -26,7 +26,7 @@ class Walker(Document):
     start: int = Field(description="Index of the structure it starts from, among the reference crystals [1].")
     temperature: float = Field(gt=0, description="Temperature of the thermostat [K].")
     n_steps: int = Field(gt=0, description="Steps to walk in all [1].")
-    seed: int = Field(ge=0, description="Seed of the initial velocities.")
+    seed: int = Field(ge=0, description="Seed of the initial velocities [1].")
     steps_done: int = Field(0, description="Steps walked so far [1].")
     n_halts: int = Field(0, description="How often it was halted so far [1].")
     n_stuck: int = Field(0, description="How often in a row it was halted without progress [1].")

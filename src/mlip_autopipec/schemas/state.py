@@ -14,7 +14,7 @@ StopReason = Literal["no_halt", "label_budget", "generation_limit"]
 class GenerationRecord(Document):
     """What one generation did."""
 
-    generation: int = Field(description="Number of the generation; 0 is the fit to the seed structures.")
+    generation: int = Field(description="Number of the generation [1]; 0 is the fit to the seed structures.")
     n_labels: int = Field(description="Labels in the data set after it [1].")
     n_failed: int = Field(description="Labels that failed in it [1].")
     n_explorations: int = Field(description="Exploration runs in it [1].")
