@@ -1,0 +1,100 @@
+"""What most tests need: one small potential, fitted once, and the recorded truth of python-ace."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from hypothesis import HealthCheck, settings
+
+from mlip_autopipec.ace import AcePotential
+from mlip_autopipec.generation import SeedStructuresMaker
+from mlip_autopipec.schemas import AtomicStructure, CandidateStructure
+from mlip_autopipec.testing import label_batch
+from mlip_autopipec.training import LinearAceFitMaker
+
+settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("repeatable")
+
+PACE = Path(__file__).parent / "data" / "pace"
+
+
+@pytest.fixture(scope="session")
+def pace_data():
+    """Folder of potentials and results recorded with python-ace 0.3.0."""
+    return PACE
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    """Read what python-ace 0.3.0 said of a potential: frames, function order."""
+    return lambda name: json.loads((PACE / f"{name}.json").read_text())
+
+
+def copper_candidates(seed, n_each, name):
+    maker = SeedStructuresMaker(n_atoms=4, n_strained=n_each, n_rattled=n_each, seed=seed)
+    crystal = bulk("Cu", cubic=True)
+    if name == "train":
+        return maker.make.original(maker, [AtomicStructure.from_ase(crystal)]).candidates
+    found = maker.perturbed(crystal, np.random.default_rng(seed))
+    return [c.model_copy(update={"origin": "held_out"}) for c in found]
+
+
+@pytest.fixture(scope="session")
+def copper_batch():
+    """EMT labels of strained and rattled copper, dimers and the free atom."""
+    return label_batch(copper_candidates(0, 10, "train"), EMT())
+
+
+@pytest.fixture(scope="session")
+def copper_held_out():
+    """EMT labels of structures made alike, with other random numbers."""
+    return label_batch(copper_candidates(7, 4, "held_out"), EMT(), prefix="held-out")
+
+
+@pytest.fixture(scope="session")
+def copper(copper_batch, tmp_path_factory):
+    """A linear ACE of copper fitted to EMT: the potential of all tests that need any."""
+    return LinearAceFitMaker(n_functions=60).fit([copper_batch], tmp_path_factory.mktemp("copper"))
+
+
+@pytest.fixture(scope="session")
+def copper_files(copper, tmp_path_factory):
+    """Path of its `.yaml`, the other files beside it."""
+    return copper.write(tmp_path_factory.mktemp("copper-files"))
+
+
+@pytest.fixture
+def copper_ace(copper_files):
+    return AcePotential(copper_files, copper_files.with_suffix(".asi"))
+
+
+@pytest.fixture(scope="session")
+def candidate():
+    """Make a candidate from ASE atoms."""
+
+    def make(atoms: Atoms, origin="rattle", **kwargs):
+        return CandidateStructure(structure=AtomicStructure.from_ase(atoms), origin=origin, **kwargs)
+
+    return make
+
+
+@pytest.fixture
+def rattled_copper():
+    """Eight displaced copper atoms in a sheared, right-handed cell."""
+    atoms = bulk("Cu", cubic=True).repeat((2, 1, 1))
+    atoms.set_cell(
+        atoms.cell.array @ np.array([[1.02, 0.03, 0], [0, 0.99, 0.02], [0, 0, 1.01]]), scale_atoms=True
+    )
+    atoms.rattle(0.12, seed=3)
+    return atoms

@@ -1,0 +1,214 @@
+"""The fit as a whole, on EMT copper."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from jobflow import JobStore, run_locally
+from maggma.stores import MemoryStore
+
+from mlip_autopipec.ace import AcePotential, DesignMatrix, build_basis
+from mlip_autopipec.ace.basis import BasisSpec
+from mlip_autopipec.schemas import ErrorStatistics, LabelBatchDoc, ParityPoint, PotentialDoc
+from mlip_autopipec.testing import label_batch, maker_unchanged
+from mlip_autopipec.training import LinearAceFitMaker
+from mlip_autopipec.training.dataset import assemble
+from mlip_autopipec.training.linear import RowScales, fit_linear, weighted_rows, weighted_targets
+from mlip_autopipec.validation.prediction import parity
+
+
+def test_held_out_errors_are_small(copper, copper_ace, copper_held_out):
+    errors = ErrorStatistics.from_parity(parity(copper_ace, copper.e0, copper_held_out.labels))
+    assert errors.n_structures == 8
+    assert errors.energy_rmse < 0.002
+    assert errors.force_rmse < 0.03
+    assert errors.stress_rmse < 0.003
+
+
+def test_the_document_tells_how_it_was_made(copper, copper_batch):
+    assert copper.elements == ["Cu"]
+    assert copper.e0 == pytest.approx({"Cu": 3.51})
+    assert copper.e0_source == "labelled isolated atoms"
+    assert copper.n_labels == copper_batch.n_labels
+    assert [line.split(": ")[1] for line in copper.excluded] == ["isolated atom, gives E0"]
+    assert [file.name for file in copper.files] == ["potential.yaml", "potential.yace", "potential.asi"]
+    assert copper.fit.n_functions == sum(copper.n_functions.values()) == copper.fit.rank
+    assert copper.fit.evidence_converged
+    assert max(copper.file_differences.values()) < 1e-5
+    assert {"python-ace", "mlip_autopipec", "numpy"} == set(copper.versions)
+
+
+def test_training_errors_are_those_of_the_delivered_files(copper, copper_ace, copper_batch):
+    fitted = [item for item in copper_batch.labels if item.origin != "isolated_atom"]
+    again = ErrorStatistics.from_parity(parity(copper_ace, copper.e0, fitted))
+    assert again.model_dump() == pytest.approx(copper.training_errors.model_dump(), rel=1e-5, abs=1e-9)
+
+
+def test_gamma_is_at_most_one_on_the_training_set(copper, copper_ace, copper_batch):
+    gammas = [
+        copper_ace.evaluate(item.label.structure.to_ase()).gamma.max()
+        for item in copper_batch.labels
+        if item.origin != "isolated_atom"
+    ]
+    assert max(gammas) <= 1.001 + 1e-4
+    assert max(gammas) > 0.99
+
+
+def test_the_core_begins_at_the_shortest_training_distance(copper, copper_batch):
+    dimers = [item.label.structure for item in copper_batch.labels if item.origin == "dimer"]
+    shortest = min(s.positions[1][2] for s in dimers)
+    assert copper.core.r_in["Cu-Cu"] == pytest.approx(shortest, abs=1e-5)
+
+
+def test_the_fit_does_not_depend_on_the_order_of_the_labels(copper, copper_batch, tmp_path):
+    half = len(copper_batch.labels) // 2
+    parts = [copper_batch.labels[half:], copper_batch.labels[:half]]
+    batches = [LabelBatchDoc(labels=p, failed=[], n_labels=len(p), wall_time=0.0) for p in parts]
+    maker = LinearAceFitMaker(n_functions=60)
+    with maker_unchanged(maker):
+        again = maker.fit(batches, tmp_path)
+    assert again.training_errors.energy_rmse == pytest.approx(copper.training_errors.energy_rmse, rel=1e-3)
+    assert again.fit.noise == pytest.approx(copper.fit.noise, rel=1e-3)
+
+
+def test_the_job_returns_the_document(copper_batch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = LinearAceFitMaker(n_functions=20).make([copper_batch])
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    with pytest.warns(FutureWarning, match="cd is deprecated"):
+        found = run_locally(task, store=store, ensure_success=True)[task.uuid][1].output
+    assert isinstance(found, PotentialDoc)
+    assert (tmp_path / "potential.yaml").exists()
+
+
+# Rows and weights
+
+
+@pytest.fixture(scope="module")
+def training(copper_batch):
+    return assemble([copper_batch], 5.0)
+
+
+@pytest.fixture(scope="module")
+def rows(training):
+    basis = build_basis(BasisSpec(("Cu",), 5.0, 40))
+    design = DesignMatrix(basis)
+    return basis, [design.block(atoms) for atoms in training.structures]
+
+
+def test_rows_and_targets_are_in_the_same_order_and_weighting(training, rows):
+    scales, factors = RowScales(0.002, 0.05, 0.003), np.linspace(1.0, 2.0, len(training.labels))
+    targets = weighted_targets(training, scales, factors)
+    for block, target, item, factor in zip(rows[1], targets, training.labels, factors, strict=True):
+        label = item.label
+        n_atoms = label.structure.n_atoms
+        assert weighted_rows(block, scales, factor).shape[0] == len(target)
+        assert target[0] * factor * 0.002 == pytest.approx((label.energy - 3.51 * n_atoms) / n_atoms)
+        forces = target[1 : 1 + 3 * n_atoms].reshape(-1, 3)
+        assert forces * factor * 0.05 == pytest.approx(np.array(label.forces))
+        if label.stress is not None:
+            s = np.array(label.stress)
+            voigt = [s[0, 0], s[1, 1], s[2, 2], s[1, 2], s[0, 2], s[0, 1]]
+            assert target[-6:] * factor * 0.003 == pytest.approx(np.array(voigt))
+
+
+def test_looser_rows_weigh_less(rows):
+    scales = RowScales(0.002, 0.05, 0.003)
+    block = rows[1][0]
+    assert weighted_rows(block, scales, 4.0) == pytest.approx(weighted_rows(block, scales) / 4.0)
+
+
+def stress_error(training, rows, scales):
+    basis, blocks = rows
+    fit = fit_linear(basis, blocks, training, scales, np.ones(len(blocks)))
+    off = [
+        block.stress @ fit.coefficients - np.array(item.label.stress).ravel()[[0, 4, 8, 5, 2, 1]]
+        for block, item in zip(blocks, training.labels, strict=True)
+        if block.stress is not None
+    ]
+    return float(np.sqrt(np.mean(np.square(off))))
+
+
+def test_stress_alone_teaches_the_potential_its_stress(training, rows):
+    """Energies and forces weigh next to nothing: with a wrong sign the error would double, not vanish."""
+    labels = [np.ravel(i.label.stress) for i in training.labels if i.label.stress is not None]
+    size = float(np.sqrt(np.mean(np.square(labels))))
+    assert stress_error(training, rows, RowScales(1e4, 1e4, 1e-4)) < 0.02 * size
+
+
+def test_stress_learnt_from_stress_gives_the_right_forces_and_volume(training, rows):
+    basis, blocks = rows
+    crystal = next(i for i, item in enumerate(training.labels) if item.origin == "user")
+    fit = fit_linear(basis, blocks, training, RowScales(1e4, 1e4, 1e-4), np.ones(len(blocks)))
+    design = DesignMatrix(basis)
+    energies = []
+    for scale in (0.995, 1.0, 1.005):
+        atoms = training.structures[crystal].copy()
+        atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        energies.append(design.block(atoms, stress=False).energy @ fit.coefficients)
+    by_emt = []
+    for scale in (0.995, 1.0, 1.005):
+        atoms = training.structures[crystal].copy()
+        atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        atoms.calc = EMT()
+        by_emt.append(atoms.get_potential_energy() / len(atoms))
+    # never saw an energy, yet the curve over the volume is the integral of the stress it saw
+    assert np.diff(energies) == pytest.approx(np.diff(by_emt), rel=0.1, abs=2e-5)
+
+
+def test_more_weight_on_stress_fits_stress_better(training, rows):
+    errors = [stress_error(training, rows, RowScales(0.002, 0.05, sigma)) for sigma in (1e3, 1e-5)]
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_label_without_stress_is_fitted_without(candidate, tmp_path):
+    atoms = bulk("Cu", cubic=True)
+    structures = []
+    for seed in range(12):
+        moved = atoms.copy()
+        moved.rattle(0.1 + 0.01 * seed, seed=seed)
+        structures.append(candidate(moved))
+    batch = label_batch(structures, EMT())
+    bare = [i.model_copy(update={"label": i.label.model_copy(update={"stress": None})}) for i in batch.labels]
+    found = LinearAceFitMaker(n_functions=15).fit([batch.model_copy(update={"labels": bare})], tmp_path)
+    assert found.fit.n_rows == 12 * (1 + 12)
+    assert found.training_errors.stress_rmse is None
+    assert found.e0_source == "least squares over the compositions"
+
+
+def test_parity_without_points_is_refused():
+    with pytest.raises(ValueError, match="errors need at least one structure, got none"):
+        ErrorStatistics.from_parity([])
+
+
+def test_error_statistics_are_what_their_names_say(copper_batch):
+    item = next(i for i in copper_batch.labels if i.origin == "user")
+    n = item.label.structure.n_atoms
+    point = ParityPoint.from_prediction(
+        item,
+        {"Cu": 3.51},
+        item.label.energy - 3.51 * n + 0.04,
+        np.array(item.label.forces) + [0.1, 0, 0],
+        None,
+    )
+    found = ErrorStatistics.from_parity([point])
+    assert found.energy_rmse == pytest.approx(0.04 / n)
+    assert found.force_rmse == pytest.approx(0.1 / 3**0.5)
+    assert found.force_mae == pytest.approx(0.1 / 3)
+    assert found.force_max == pytest.approx(0.1)
+    assert found.stress_rmse is None
+
+
+def test_an_alloy_is_fitted_with_all_its_pairs(candidate, tmp_path):
+    structures = []
+    for seed in range(16):
+        atoms = bulk("Cu", cubic=True, a=3.8)
+        atoms.set_chemical_symbols(np.random.default_rng(seed).permutation(["Cu", "Cu", "Au", "Au"]))
+        atoms.rattle(0.08, seed=seed)
+        structures.append(candidate(atoms))
+    found = LinearAceFitMaker(n_functions=25, cutoff=4.5).fit([label_batch(structures, EMT())], tmp_path)
+    assert found.elements == ["Au", "Cu"]
+    assert set(found.core.r_in) == {"Au-Au", "Au-Cu", "Cu-Cu"}
+    assert found.training_errors.energy_rmse < 0.005
+    yaml = found.write(tmp_path)
+    assert AcePotential(yaml, yaml.with_suffix(".asi")).elements == ["Au", "Cu"]
