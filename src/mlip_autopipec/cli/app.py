@@ -1,16 +1,15 @@
 """The commands, and how errors become exit codes."""
 
 import sys
-import traceback
+from traceback import print_exc
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from mlip_autopipec.errors import MLIPError
 
-_INTERRUPTED = 130
+_INTERRUPTED = 130  # as a shell reports a process ended by Ctrl-C
 
 app = typer.Typer(
     name="mlip-auto",
@@ -80,7 +79,11 @@ def run(
     """Run a campaign, or go on with one: what is finished in the folder is not run again."""
     from mlip_autopipec.cli.run import run_campaign
 
-    run_campaign(config, directory, workers)
+    try:
+        run_campaign(config, directory, workers)
+    except KeyboardInterrupt as interrupt:
+        typer.echo("interrupted; the same command goes on from here.", err=True)
+        raise typer.Exit(_INTERRUPTED) from interrupt
 
 
 @app.command()
@@ -109,25 +112,10 @@ def setup_qe() -> None:
 
 def main() -> None:
     """Run the command line; an error on purpose ends in its message, its hint and its exit code."""
-    # Asked for by the user before the command; click has not parsed it when a command fails.
-    show = "--traceback" in sys.argv
     try:
-        code = app(standalone_mode=False)
+        app()
     except MLIPError as error:
-        _say(f"error: {error}", show)
+        if "--traceback" in sys.argv:  # typer's context is gone by now
+            print_exc()
+        typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from here.", err=True)
-        sys.exit(_INTERRUPTED)
-    except typer.Abort:
-        sys.exit(_INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _say(message: str, show_traceback: bool) -> None:
-    if show_traceback:
-        traceback.print_exc()
-    typer.echo(message, err=True)

@@ -80,7 +80,7 @@ class OracleConfig(Section):
         foreign = {"qe": _ASE_ONLY, "ase": _QE_ONLY, None: _ASE_ONLY}[self.engine]
         wrong = sorted(foreign & self.model_fields_set)
         if wrong:
-            raise ValueError(f"{', '.join(wrong)} does not apply to engine {self.engine or 'qe'}")
+            raise ValueError(f"{', '.join(wrong)} does not apply to engine {(self.engine or 'qe')!r}")
         if self.engine == "ase" and self.calculator is None:
             raise ValueError("engine 'ase' needs a 'calculator', e.g. 'emt'")
         return self

