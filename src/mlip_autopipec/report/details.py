@@ -1,0 +1,178 @@
+"""Sections of the page that list things: labels, failures, the potential and its files."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import numpy as np
+
+from mlip_autopipec.report.campaign import Campaign, Label
+from mlip_autopipec.report.tables import Html, element, facts, folded, join, section, table
+from mlip_autopipec.report.words import EV_TO_MEV, ORIGIN_WORDS
+from mlip_autopipec.schemas import PotentialDoc
+
+_SHORT_ID = 8
+
+
+def labels(campaign: Campaign) -> Html:
+    """List all labels, folded.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+
+    Returns
+    -------
+    Html
+        One table for training, one for validation; empty without labels.
+    """
+    head = (
+        "generation", "id", "formula", "atoms", "origin", "detail", "γ when found", "energy [eV]",
+        "largest force [eV/Å]", "wall time [s]", "notes",
+    )  # fmt: skip
+    groups = (("training", campaign.training_labels), ("validation", campaign.validation_labels))
+    return section(
+        "Labels",
+        *(
+            folded(f"{len(some)} {name} labels", table(head, [_label_row(label) for label in some]))
+            for name, some in groups
+        ),
+    )
+
+
+def failures(campaign: Campaign) -> Html:
+    """List what failed or was set aside.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+
+    Returns
+    -------
+    Html
+        Tables; a sentence where nothing failed.
+    """
+    lost = [
+        (
+            "validation" if item.generation is None else item.generation,
+            item.entry.label_id[:_SHORT_ID],
+            item.entry.structure.formula,
+            ORIGIN_WORDS[item.entry.origin],
+        )
+        for item in campaign.failed
+    ]
+    broken = [
+        (
+            *(walk.generation, f"{walk.walker.temperature:g} K", walk.end_step),
+            *(walk.end_reason.replace("_", " "), walk.end_value),
+        )
+        for walk in campaign.walks
+        if walk.end_reason not in ("completed", "gamma")
+    ]
+    given_up = [
+        (f"{walker.temperature:g} K", walker.steps_done, walker.given_up)
+        for walker in (campaign.end.state.walkers if campaign.end else [])
+        if walker.given_up
+    ]
+    excluded = [(line,) for line in (campaign.potential.excluded if campaign.potential else [])]
+    found = join(
+        (
+            table(("generation", "failed label", "formula", "origin"), lost),
+            table(("generation", "broken walk", "step", "why it ended", "value"), broken),
+            table(("walker given up", "steps done", "reason"), given_up),
+            table(("labels set aside by the fit",), excluded),
+        )
+    )
+    nothing = element("p", "No label failed, no walk broke and the fit set no label aside.", "note")
+    return section("Failures and exclusions", found or (nothing if campaign.labels else found))
+
+
+def potential(campaign: Campaign) -> Html:
+    """Describe the potential, its fit and its files.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+
+    Returns
+    -------
+    Html
+        Facts and tables; empty before the first fit.
+    """
+    found = campaign.potential
+    if found is None:
+        return Html("")
+    elements = [(s, found.e0[s], found.n_functions.get(s)) for s in found.elements]
+    core = [(pair, r_in, found.core.delta_in.get(pair)) for pair, r_in in sorted(found.core.r_in.items())]
+    files = [(file.name, element("code", file.sha256)) for file in found.files]
+    differences = [(_difference(name), value) for name, value in sorted(found.file_differences.items())]
+    return section(
+        "Potential",
+        facts(_fit_facts(found)),
+        table(("element", "E₀ of the free atom [eV]", "basis functions"), elements),
+        table(("pair", "core begins below [Å]", "width of the switch [Å]"), core),
+        table(("file", "SHA-256"), files),
+        folded(
+            "Largest differences after reading each file back", table(("file and quantity", ""), differences)
+        ),
+        folded("Versions", table(("program", "version"), sorted(found.versions.items()))),
+        folded("Conditions of the labels", table(("setting", "value"), _conditions(campaign))),
+    )
+
+
+def _label_row(label: Label) -> tuple[object, ...]:
+    entry = label.entry
+    done = entry.label
+    notes = (["computed for the training, not again"] if label.shared else []) + done.notes
+    return (
+        label.generation,
+        entry.label_id[:_SHORT_ID],
+        done.structure.formula,
+        done.structure.n_atoms,
+        ORIGIN_WORDS[entry.origin],
+        entry.detail or None,
+        entry.gamma,
+        Decimal(f"{done.energy:.6f}"),
+        float(np.linalg.norm(done.forces, axis=1).max()),
+        done.wall_time,
+        "; ".join(notes) or None,
+    )
+
+
+def _fit_facts(found: PotentialDoc) -> Iterable[tuple[str, object]]:
+    fit, errors = found.fit, found.training_errors
+    stress = errors.stress_rmse
+    return [
+        ("elements", " ".join(found.elements)),
+        ("labels fitted to", found.n_labels),
+        ("source of E₀", found.e0_source),
+        ("largest cut-off", f"{found.cutoff:g} Å"),
+        ("basis functions, rank", f"{fit.n_functions}, {fit.rank}"),
+        ("rows of the design matrix", fit.n_rows),
+        ("condition of the normal matrix", f"{fit.condition:.2g}"),
+        ("parameters that the data determine", f"{fit.effective_parameters:.1f}"),
+        ("noise of a row of unit weight", f"{fit.noise:.3g} eV"),
+        ("evidence iteration converged", "yes" if fit.evidence_converged else "no"),
+        ("stress RMSE in training", None if stress is None else f"{EV_TO_MEV * stress:.3g} meV/Å³"),
+        ("scale of γ", found.gamma_scale),
+    ]
+
+
+def _difference(name: str) -> str:
+    file, _, quantity = name.partition("_")
+    unit = {"energy": "[eV/atom]", "force": "[eV/Å]", "gamma": "[1]"}.get(quantity, "")
+    return f".{file}: {quantity} {unit}".strip()
+
+
+def _conditions(campaign: Campaign) -> list[tuple[object, ...]]:
+    found = campaign.fingerprint
+    if found is None:
+        return []
+    return [
+        ("code", found.code),
+        ("version", found.version),
+        *((key, str(value)) for key, value in sorted(found.settings.items())),
+        *((f"pseudopotential of {s}", h) for s, h in sorted(found.pseudopotentials.items())),
+    ]

@@ -1,0 +1,92 @@
+"""The report: one HTML page that needs nothing but itself."""
+
+from collections.abc import Collection
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from jobflow import JobStore
+
+from mlip_autopipec.errors import StoreError
+from mlip_autopipec.report import details, sections
+from mlip_autopipec.report.campaign import Campaign
+from mlip_autopipec.report.read import read_campaign
+from mlip_autopipec.report.tables import join
+from mlip_autopipec.report.words import VERDICT_WORDS
+from mlip_autopipec.schemas.files import write_atomic
+
+
+def write_report(
+    store: JobStore,
+    path: Path,
+    *,
+    gamma_limit: float | None = None,
+    job_ids: Collection[str] | None = None,
+) -> Path:
+    """Write the report of a campaign, finished or not.
+
+    Parameters
+    ----------
+    store
+        A connected store.
+    path
+        The file; its folder must exist.
+    gamma_limit
+        Gamma at which the watchdog halted, MaxVol scale, drawn as a line. Documents do not hold it.
+    job_ids
+        Jobs of the campaign, see :func:`read_campaign`.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    StoreError
+        A part of a document is missing, or the file cannot be written.
+    """
+    page = report_page(read_campaign(store, job_ids=job_ids), gamma_limit=gamma_limit)
+    try:
+        write_atomic(path, page)
+    except OSError as error:
+        raise StoreError(
+            f"the report cannot be written to {str(path)!r}: {error.strerror}.",
+            hint="choose a file in a folder that exists and that you can write to.",
+        ) from error
+    return path
+
+
+def report_page(campaign: Campaign, *, gamma_limit: float | None = None) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    gamma_limit
+        Gamma at which the watchdog halted, MaxVol scale.
+
+    Returns
+    -------
+    str
+        HTML without scripts and without any address outside the page.
+    """
+    body = join(
+        (
+            sections.headline(campaign),
+            sections.judgement(campaign),
+            sections.learning(campaign),
+            sections.walks(campaign, gamma_limit),
+            sections.physics(campaign),
+            sections.costs(campaign),
+            details.labels(campaign),
+            details.failures(campaign),
+            details.potential(campaign),
+        )
+    )
+    what = f"Potential for {' '.join(campaign.elements)}" if campaign.elements else "The potential"
+    title = f"{what} {VERDICT_WORDS[campaign.verdict]}"
+    template = files("mlip_autopipec.report").joinpath("template.html").read_text(encoding="utf-8")
+    return Template(template).substitute(title=escape(title), body=body)
