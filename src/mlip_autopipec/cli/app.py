@@ -1,8 +1,8 @@
 """The commands, and how errors become exit codes."""
 
 import sys
-from traceback import print_exc
 from pathlib import Path
+from traceback import print_exc
 from typing import Annotated
 
 import typer
