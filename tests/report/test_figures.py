@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,3 +115,12 @@ def test_a_short_logarithmic_axis_has_ticks_between():
     plot = draw("a", "b", lambda axes: log_scale(axes, 0.3, 1200.0))
     assert {"1", "10", "100", "1000"} <= set(texts(plot))
     assert "500" not in texts(plot)
+
+
+def test_many_walks_do_not_make_a_heavy_page(store, write, docs, generation_zero):
+    write(docs.walk(3, end=20_000, gamma_max=2.0), "explore", 0)
+    campaign = read_campaign(store)
+    walk = campaign.walks[-1]
+    many = replace(campaign, walks=(walk,) * 300)
+    (plot,) = figures.gamma(many)
+    assert len(plot.svg) < 400_000

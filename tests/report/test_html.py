@@ -157,7 +157,8 @@ def test_an_empty_campaign_is_a_page_without_figures():
     checker = parsed(page)
     assert "svg" not in checker.tags
     assert "h2" not in checker.tags
-    assert "nothing has finished yet" in page
+    assert "no label has finished yet" in page
+    assert 'class="badge' not in page
 
 
 @pytest.mark.parametrize("reason", ["label_budget", "generation_limit"])

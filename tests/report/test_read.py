@@ -7,7 +7,7 @@ from mlip_autopipec.report import Campaign, read_campaign
 def test_an_empty_store_is_an_empty_campaign(store):
     campaign = read_campaign(store)
     assert campaign == Campaign()
-    assert campaign.progress == "nothing has finished yet"
+    assert campaign.progress == "no label has finished yet"
     assert (campaign.elements, campaign.verdict, campaign.wall_time.total) == ((), None, 0)
 
 
@@ -110,4 +110,10 @@ def test_says_when_a_document_lacks_a_field(store, write, generation_zero):
     del doc["output"]["wall_time"]
     store.docs_store.update(doc, key=["uuid", "index"])
     with pytest.raises(StoreError, match="has no wall_time in its output"):
+        read_campaign(store)
+
+
+def test_says_when_a_batch_of_a_finished_campaign_is_missing(store, finished):
+    store.remove_docs({"uuid": finished.state.batches[0]})
+    with pytest.raises(StoreError, match="batches of labels of the finished campaign are missing"):
         read_campaign(store)

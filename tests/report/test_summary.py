@@ -30,7 +30,7 @@ def test_sums_an_unfinished_campaign_up(store, generation_zero):
 
 def test_an_empty_campaign_has_no_numbers():
     assert summary_text(Campaign()).splitlines() == [
-        "campaign     empty, nothing has finished yet",
+        "campaign     empty, no label has finished yet",
         "labels       0 training, 0 validation",
         "verdict      the potential is not validated yet",
     ]

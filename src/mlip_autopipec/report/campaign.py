@@ -206,7 +206,7 @@ class Campaign:
             return "unfinished, in the validation"
         labelled = [label.generation for label in self.labels if label.generation is not None]
         numbers = labelled + [fit.generation for fit in self.fits] + [w.generation for w in self.walks]
-        return f"unfinished, in generation {max(numbers)}" if numbers else "nothing has finished yet"
+        return f"unfinished, in generation {max(numbers)}" if numbers else "no label has finished yet"
 
 
 def _oracle_time(labels: Iterable[Label]) -> float:

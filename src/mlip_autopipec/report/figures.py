@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _MOST_ROWS = 250
+_FEWEST_ROWS = 30
+_ALL_ROWS = 12_000
 _MOST_NAMED = 6
 _MOST_BARS = 15
 
@@ -157,15 +159,15 @@ def _learning(name: str, quantity: str, curve: tuple[list[int], list[float]], he
     return draw(name, caption, paint)
 
 
-def _graded(walk: Walk) -> tuple[Array, Array]:
+def _graded(walk: Walk, most: int = _MOST_ROWS) -> tuple[Array, Array]:
     """Return times in ps and gammas of a walk: of every few rows the one with the largest gamma."""
     time = FS_TO_PS * walk.timestep * np.array(walk.thermo.step, dtype=float)
     grades = np.array(walk.thermo.gamma, dtype=float)
     good = np.isfinite(grades) & (grades > 0.0)
     time, grades = time[good], grades[good]
-    if len(grades) <= _MOST_ROWS:
+    if len(grades) <= most:
         return time, grades
-    groups = np.array_split(np.arange(len(grades)), _MOST_ROWS)
+    groups = np.array_split(np.arange(len(grades)), most)
     kept = np.array([group[np.argmax(grades[group])] for group in groups])
     return time[kept], grades[kept]
 
@@ -173,8 +175,9 @@ def _graded(walk: Walk) -> tuple[Array, Array]:
 def _paint_walks(axes: "Axes", walks: Sequence[Walk], colours: dict[int, str]) -> None:
     present = sorted({walk.generation for walk in walks})
     named = {present[i] for i in np.linspace(0, len(present) - 1, min(len(present), _MOST_NAMED)).astype(int)}
+    most = int(np.clip(_ALL_ROWS // len(walks), _FEWEST_ROWS, _MOST_ROWS))
     for walk in walks:
-        time, grades = _graded(walk)
+        time, grades = _graded(walk, most)
         label = f"generation {walk.generation}" if walk.generation in named else None
         named.discard(walk.generation)
         axes.plot(time, grades, color=colours[walk.generation], linewidth=0.9, label=label)

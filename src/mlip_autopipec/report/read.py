@@ -150,8 +150,9 @@ class _Reader:
         if end is None:
             found = list(self.stage("label", LabelBatchDoc))
         else:
-            by_id = {found.uuid: found for found in self.stage("label")}
-            found = [by_id[uuid] for uuid in end.state.batches]
+            found = [f for f in self.stage("label") if f.uuid in end.state.batches]
+            if len(found) < len(end.state.batches):
+                raise StoreError("batches of labels of the finished campaign are missing.", hint=_HINT)
         batches = [(f.metadata["generation"], load_output(self.store, f.uuid)) for f in found]
         return sorted(batches, key=lambda pair: pair[0])
 

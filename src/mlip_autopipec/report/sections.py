@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from mlip_autopipec.report import figures, figures_potential
 from mlip_autopipec.report.campaign import Campaign
 from mlip_autopipec.report.svg import Plot
-from mlip_autopipec.report.tables import Html, element, facts, html, join, section, table
+from mlip_autopipec.report.tables import Html, element, facts, join, section, table
 from mlip_autopipec.report.words import (
     EV_TO_MEV,
     ORIGIN_WORDS,
@@ -32,11 +32,11 @@ def headline(campaign: Campaign) -> Html:
         Title, key numbers and notices.
     """
     verdict = campaign.verdict
-    what = f"ACE potential for {' '.join(campaign.elements)}" if campaign.elements else "Empty campaign"
-    badge = element("span", (verdict or "unjudged").upper(), f"badge {verdict or 'none'}")
-    title = element("h1", Html(f"{html(what)} {badge}"))
-    lead = f"The potential {VERDICT_WORDS[verdict]}. The campaign is {meaning(campaign)}."
-    text = element("p", lead) if campaign.elements else Html("")
+    if not campaign.elements:
+        return Html(element("h1", "Empty campaign") + _notices(campaign))
+    mark = element("span", (verdict or "unjudged").upper(), f"badge {verdict or 'none'}")
+    title = element("h1", join(("ACE potential for ", " ".join(campaign.elements), " ", mark)))
+    text = element("p", f"The potential {VERDICT_WORDS[verdict]}. The campaign is {meaning(campaign)}.")
     return Html(title + text + _key_facts(campaign) + _notices(campaign))
 
 
