@@ -188,7 +188,7 @@ def test_error_statistics_are_what_their_names_say(copper_batch):
         item,
         {"Cu": 3.51},
         item.label.energy - 3.51 * n + 0.04,
-        np.array(item.label.forces) + [0.1, 0, 0],
+        np.array(item.label.forces) + np.array([0.1, 0, 0]),
         None,
     )
     found = ErrorStatistics.from_parity([point])

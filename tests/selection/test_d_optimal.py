@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from mlip_autopipec.errors import FitError
+from mlip_autopipec.schemas import SelectionDoc
+from mlip_autopipec.selection import DOptimalSelectionMaker
+from mlip_autopipec.testing import label_batch, maker_unchanged
+
+
+@pytest.fixture(scope="module")
+def pool(candidate):
+    found = []
+    for seed in range(10):
+        atoms = bulk("Cu", cubic=True, a=3.61 * (0.96 + 0.01 * seed))
+        atoms.rattle(0.05 + 0.02 * (seed % 4), seed=seed)
+        found.append(candidate(atoms, "md", detail=str(seed), gamma=float(seed)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def maker():
+    return DOptimalSelectionMaker(n_functions=15, cutoff=4.5)
+
+
+def digests(selection):
+    return [c.structure.digest for c in selection.candidates]
+
+
+def test_as_many_as_wanted_are_chosen_by_falling_information(maker, pool):
+    with maker_unchanged(maker):
+        chosen = maker.select(pool, 4, [], None)
+    assert len(set(digests(chosen))) == 4
+    assert all(c in pool for c in chosen.candidates)
+    assert chosen.gain == sorted(chosen.gain, reverse=True)
+    assert (chosen.n_considered, chosen.n_duplicates) == (10, 0)
+    assert 10 <= chosen.n_functions <= 20
+
+
+def test_required_ones_come_first_and_beyond_the_number(maker, pool):
+    marked = [c.model_copy(update={"required": i in (3, 8)}) for i, c in enumerate(pool)]
+    assert [c.detail for c in maker.select(marked, 1, [], None).candidates] == ["3", "8"]
+    assert [c.detail for c in maker.select(marked, 4, [], None).candidates[:2]] == ["3", "8"]
+
+
+def test_duplicates_are_set_aside(maker, pool):
+    chosen = maker.select([*pool, pool[0], pool[1]], 12, [], None)
+    assert (chosen.n_considered, chosen.n_duplicates, len(chosen.candidates)) == (12, 2, 10)
+
+
+def test_what_has_a_label_is_not_chosen_again(maker, pool):
+    batch = label_batch(pool[:6], EMT())
+    chosen = maker.select(pool, 10, [batch], None)
+    assert digests(chosen)
+    assert not set(digests(chosen)) & {c.structure.digest for c in pool[:6]}
+    assert chosen.n_duplicates == 6
+
+
+@pytest.mark.xfail(reason="the first of two equal candidates stays, required or not")
+def test_a_required_duplicate_stays_required(maker, pool):
+    """A frame found first as a candidate, later as the halted frame of another walk, must be labelled."""
+    again = pool[0].model_copy(update={"required": True})
+    assert maker.select([pool[0], *pool[1:], again], 1, [], None).candidates[0].structure == pool[0].structure
+
+
+def test_information_falls_with_what_is_known(maker, pool):
+    totals = []
+    for n in (0, 2, 5):
+        batches = [label_batch(pool[:n], EMT())] if n else []
+        totals.append(maker.select(pool[5:], 3, batches, None).gain[0])
+    assert totals[0] > totals[1] > totals[2] > 0.0
+
+
+def test_information_is_that_of_the_whole_posterior(maker, pool):
+    """The gains add up to half the log determinant ratio, with rows built by hand."""
+    from mlip_autopipec.ace import BasisSpec, DesignMatrix, build_basis, smoothness_prior
+
+    chosen = maker.select(pool, 3, [], None)
+    basis = build_basis(BasisSpec(("Cu",), 4.5, 15))
+    design = DesignMatrix(basis)
+    prior = np.diag(0.01 * smoothness_prior(basis))
+    after = prior.copy()
+    for c in chosen.candidates:
+        block = design.block(c.structure.to_ase())
+        for rows, sigma in ((block.energy[None], 0.002), (block.forces, 0.05), (block.stress, 0.003)):
+            after += rows.T @ rows / sigma**2
+    expected = 0.5 * (np.linalg.slogdet(after)[1] - np.linalg.slogdet(prior)[1])
+    assert sum(chosen.gain) == pytest.approx(expected, rel=1e-6)
+
+
+def test_noise_and_prior_are_those_of_the_fit(maker, pool, copper):
+    noisy = copper.model_copy(update={"fit": copper.fit.model_copy(update={"noise": 100.0})})
+    assert sum(maker.select(pool, 3, [], noisy).gain) < sum(maker.select(pool, 3, [], copper).gain)
+
+
+def test_free_atoms_bring_no_information_and_do_not_hurt(maker, pool, candidate):
+    alone = candidate(Atoms("Cu", positions=[[0, 0, 0]]), "isolated_atom", required=True)
+    chosen = maker.select([*pool, alone], 3, [], None)
+    assert chosen.candidates[0] == alone
+    assert chosen.gain[0] == 0.0
+
+
+def test_a_cluster_without_stress_can_be_chosen(maker, pool, candidate):
+    cluster = candidate(Atoms("Cu3", positions=[[0, 0, 0], [0, 0, 2.3], [0, 2.3, 0.4]]))
+    assert len(maker.select([*pool, cluster], 11, [], None).candidates) == 11
+
+
+def test_nothing_left_is_an_error(maker, pool):
+    with pytest.raises(FitError, match="nothing is left to label: all 2 candidates have labels already"):
+        maker.select(pool[:2], 1, [label_batch(pool[:2], EMT())], None)
+
+
+def test_the_job_flattens_lists_of_candidates(maker, pool):
+    found = maker.make.original(maker, [pool[:3], pool[3], pool[4:6]], 2)
+    assert isinstance(found, SelectionDoc)
+    assert found.n_considered == 6
