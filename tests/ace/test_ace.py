@@ -433,3 +433,9 @@ def test_without_python_ace_no_potential_is_loaded(files):
         "    AcePotential(pathlib.Path(sys.argv[1]))\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(files.yaml)], check=True)
+
+
+def test_numbers_that_overflow_are_a_calculation_error(tmp_path, coefficients, active_set, structures):
+    files = write_potential(tmp_path, SPEC, CORE, np.full_like(coefficients, 1.7e308), active_set)
+    with pytest.raises(CalculationError, match="the potential gives numbers that are not finite"):
+        AcePotential(files.yaml).evaluate(structures[0])
