@@ -34,6 +34,7 @@ def run(of=None, reason="completed", start=0, end=100, gamma=1.5):
         start_step=start,
         end_step=end,
         end_reason=reason,
+        gamma_limit=5.0,
         gamma_start=1.0,
         gamma_max=gamma,
         thermo=TABLE,

@@ -196,6 +196,7 @@ def walk(index=0, *, generation_round=0, start=0, end=100, reason="completed", g
         end_step=end,
         end_reason=reason,
         end_value=value,
+        gamma_limit=10.0,
         gamma_start=1.0,
         gamma_max=gamma_max,
         thermo=ThermoTable(

@@ -51,10 +51,8 @@ def test_tick_labels_keep_their_digits():
     assert {"0.00200", "0.00412"} <= set(texts(draw("a", "b", paint)))
 
 
-def test_the_gamma_limit_is_drawn_where_it_is_known(store, finished):
-    campaign = read_campaign(store)
-    assert "limit" not in texts(figures.gamma(campaign)[0])
-    assert "limit" in texts(figures.gamma(campaign, 10.0)[0])
+def test_the_gamma_limit_is_drawn(store, finished):
+    assert "limit" in texts(figures.gamma(read_campaign(store))[0])
 
 
 def test_gamma_has_a_figure_for_each_temperature(store, finished):

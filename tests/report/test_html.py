@@ -192,7 +192,7 @@ def test_the_page_is_the_same_every_time_and_leaves_matplotlib_alone(store, fini
 
 
 def test_writes_the_file(store, finished, tmp_path):
-    path = write_report(store, tmp_path / "report.html", gamma_limit=10.0)
+    path = write_report(store, tmp_path / "report.html")
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [p.name for p in tmp_path.glob("*report*")] == ["report.html"]
 

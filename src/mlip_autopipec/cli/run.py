@@ -11,11 +11,12 @@ from mlip_autopipec.cli.check import ready_plan
 from mlip_autopipec.cli.progress import Progress
 from mlip_autopipec.errors import CampaignError, PotentialRejectedError, StoreError
 from mlip_autopipec.execution.local import RunSummary, run_local
+from mlip_autopipec.flows.identity import identify
 from mlip_autopipec.report import read_campaign, summary_text, write_report
 from mlip_autopipec.report.release import release_potential
 from mlip_autopipec.schemas import CampaignDoc
 from mlip_autopipec.settings import get_settings
-from mlip_autopipec.store import find_outputs, open_store
+from mlip_autopipec.store import load_output, open_store
 
 
 def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
@@ -43,15 +44,17 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
     console = Console()
     console.print(f"run folder {directory}", highlight=False, soft_wrap=True)
     store = open_store(directory, settings)
+    flow = identify(plan.flow())
     with Progress(store, console) as progress:
         summary = run_local(
-            plan.flow(),
+            flow,
             store=store,
             directory=directory,
             workers=workers or settings.workers,
             on_event=progress,
         )
-    _finish(store, directory, summary)
+    write_report(store, directory / "report.html")
+    _deliver(store, directory, _outcome(store, flow.output.uuid, summary))
 
 
 def _make(directory: Path, config: Path) -> Path:
@@ -68,20 +71,24 @@ def _make(directory: Path, config: Path) -> Path:
     return directory.resolve()
 
 
-def _finish(store: JobStore, directory: Path, summary: RunSummary) -> None:
-    write_report(store, directory / "report.html")
-    ends = [out.output for out in find_outputs(store, stage="conclude")]
-    if not ends:
+def _outcome(store: JobStore, uuid: str, summary: RunSummary) -> CampaignDoc:
+    """Load the last document of this campaign, or say why there is none."""
+    try:
+        end = load_output(store, uuid)
+    except StoreError as error:
         first = summary.failures[0] if summary.failures else None
         what = f"; first: {first.name}: {first.error} (folder {first.folder})" if first else ""
         raise CampaignError(
             f"the campaign ended before its validation: {summary.failed} jobs failed, "
             f"{summary.skipped} could not start{what}.",
             hint="mend the cause and run the same command again; finished labels are kept.",
-        )
-    end = ends[-1]
+        ) from error
     if not isinstance(end, CampaignDoc):
         raise StoreError(f"the last document must be a CampaignDoc, got {type(end).__name__}.")
+    return end
+
+
+def _deliver(store: JobStore, directory: Path, end: CampaignDoc) -> None:
     typer.echo(f"\n{summary_text(read_campaign(store))}\n")
     for path in release_potential(store, end, directory / "potential"):
         typer.echo(f"wrote {path}")

@@ -57,6 +57,8 @@ class LammpsMDMaker(ExplorationMaker):
         Grade above which a frame is kept as a candidate, MaxVol scale.
     max_frames
         Number of candidate frames kept; the largest grades stay.
+    frame_spacing
+        Steps by which candidates of one run are apart at least: neighbours in time teach the same.
     damping
         Relaxation time of the thermostat in time steps; the barostat's is ten times longer.
     """
@@ -68,6 +70,7 @@ class LammpsMDMaker(ExplorationMaker):
     gamma_every: int = 5
     gamma_select: float = 2.0
     max_frames: int = 20
+    frame_spacing: int = 40
     damping: float = 100.0
 
     def __post_init__(self) -> None:
@@ -117,11 +120,15 @@ class LammpsMDMaker(ExplorationMaker):
             end_step=end_step,
             end_reason=reason,
             end_value=value,
+            gamma_limit=self.stop_rule.gamma,
             gamma_start=observer.first_gamma,
             gamma_max=observer.gamma_max,
             thermo=_table(table, structure.n_atoms),
             frames=observer.candidates(
-                self.max_frames, halted=reason == "gamma", detail=f"MD at {walker.temperature:g} K"
+                self.max_frames,
+                self.frame_spacing,
+                halted=reason == "gamma",
+                detail=f"MD at {walker.temperature:g} K",
             ),
             final=AtomicStructure.from_ase(observer.last.atoms),
             restart=pack_file(directory / _RESTART) if reason in _SANE else None,

@@ -66,13 +66,15 @@ class Observer:
             self._grade(Frame(step, atoms, float(found.gamma.max())), found.shortest)
         return ForceResult(float(found.energies.sum()), found.forces, found.virial, self._signals)
 
-    def candidates(self, most: int, *, halted: bool, detail: str) -> list[CandidateStructure]:
+    def candidates(self, most: int, spacing: int, *, halted: bool, detail: str) -> list[CandidateStructure]:
         """Return the frames worth a label, in time order.
 
         Parameters
         ----------
         most
             Largest number of frames; those of the highest grades stay.
+        spacing
+            Steps by which they are apart at least.
         halted
             Whether the last graded frame ended the walk; then it is among them, marked as required.
         detail
@@ -83,17 +85,18 @@ class Observer:
         list[CandidateStructure]
             The frames.
         """
-        kept = sorted(self._extrapolative, key=lambda frame: -frame.gamma)[:most]
-        if halted and self.last is not None and all(frame.step != self.last.step for frame in kept):
-            kept.append(self.last)
-        last = self.last.step if halted and self.last is not None else None
+        end = self.last if halted else None
+        kept = [end] if end is not None else []
+        for frame in sorted(self._extrapolative, key=lambda frame: -frame.gamma):
+            if len(kept) < most and all(abs(frame.step - other.step) >= spacing for other in kept):
+                kept.append(frame)
         return [
             CandidateStructure(
                 structure=AtomicStructure.from_ase(frame.atoms),
                 origin="md",
                 detail=f"{detail}, step {frame.step}",
                 gamma=frame.gamma,
-                required=frame.step == last,
+                required=frame is end,
             )
             for frame in sorted(kept, key=lambda frame: frame.step)
         ]

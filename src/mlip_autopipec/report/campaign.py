@@ -66,6 +66,7 @@ class Walk:
     end_step: int
     end_reason: EndReason
     end_value: float | None
+    gamma_limit: float
     gamma_start: float
     gamma_max: float
     thermo: ThermoTable

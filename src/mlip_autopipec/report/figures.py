@@ -61,15 +61,13 @@ def learning_curve(campaign: Campaign) -> list[Plot]:
     ]
 
 
-def gamma(campaign: Campaign, limit: float | None = None) -> list[Plot]:
+def gamma(campaign: Campaign) -> list[Plot]:
     """Draw the extrapolation grade along the walks, one figure a temperature.
 
     Parameters
     ----------
     campaign
         The campaign.
-    limit
-        Gamma at which the watchdog halted, MaxVol scale, where it is known: documents do not hold it.
 
     Returns
     -------
@@ -82,7 +80,8 @@ def gamma(campaign: Campaign, limit: float | None = None) -> list[Plot]:
     finite = [g for walk in campaign.walks for g in _graded(walk)[1]]
     if not finite:
         return []
-    top, bottom = max([*finite, limit or 0.0]), min(finite)
+    limit = campaign.walks[-1].gamma_limit
+    top, bottom = max([*finite, limit]), min(finite)
     plots = []
     for number, temperature in enumerate(temperatures):
         walks = [walk for walk in campaign.walks if walk.walker.temperature == temperature]
@@ -90,8 +89,7 @@ def gamma(campaign: Campaign, limit: float | None = None) -> list[Plot]:
 
         def paint(axes: "Axes", walks: Sequence[Walk] = walks, temperature: float = temperature) -> None:
             _paint_walks(axes, walks, colours)
-            if limit is not None:
-                axes.axhline(limit, color=INK, linewidth=0.9, linestyle="--", label="limit")
+            axes.axhline(limit, color=INK, linewidth=0.9, linestyle="--", label="limit")
             log_scale(axes, 0.8 * bottom, 1.3 * top)
             axes.set(title=f"{temperature:g} K", xlabel="MD time of the walk [ps]", ylabel="largest γ [1]")
 

@@ -21,7 +21,6 @@ def write_report(
     store: JobStore,
     path: Path,
     *,
-    gamma_limit: float | None = None,
     job_ids: Collection[str] | None = None,
 ) -> Path:
     """Write the report of a campaign, finished or not.
@@ -32,8 +31,6 @@ def write_report(
         A connected store.
     path
         The file; its folder must exist.
-    gamma_limit
-        Gamma at which the watchdog halted, MaxVol scale, drawn as a line. Documents do not hold it.
     job_ids
         Jobs of the campaign, see :func:`read_campaign`.
 
@@ -47,7 +44,7 @@ def write_report(
     StoreError
         A part of a document is missing, or the file cannot be written.
     """
-    page = report_page(read_campaign(store, job_ids=job_ids), gamma_limit=gamma_limit)
+    page = report_page(read_campaign(store, job_ids=job_ids))
     try:
         write_atomic(path, page)
     except OSError as error:
@@ -58,15 +55,13 @@ def write_report(
     return path
 
 
-def report_page(campaign: Campaign, *, gamma_limit: float | None = None) -> str:
+def report_page(campaign: Campaign) -> str:
     """Make the page.
 
     Parameters
     ----------
     campaign
         The campaign.
-    gamma_limit
-        Gamma at which the watchdog halted, MaxVol scale.
 
     Returns
     -------
@@ -78,7 +73,7 @@ def report_page(campaign: Campaign, *, gamma_limit: float | None = None) -> str:
             sections.headline(campaign),
             sections.judgement(campaign),
             sections.learning(campaign),
-            sections.walks(campaign, gamma_limit),
+            sections.walks(campaign),
             sections.physics(campaign),
             sections.costs(campaign),
             details.labels(campaign),

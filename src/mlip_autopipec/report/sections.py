@@ -102,15 +102,13 @@ def learning(campaign: Campaign) -> Html:
     )
 
 
-def walks(campaign: Campaign, gamma_limit: float | None) -> Html:
+def walks(campaign: Campaign) -> Html:
     """Show what the walks met.
 
     Parameters
     ----------
     campaign
         The campaign.
-    gamma_limit
-        Gamma at which the watchdog halted, MaxVol scale, where it is known.
 
     Returns
     -------
@@ -133,7 +131,7 @@ def walks(campaign: Campaign, gamma_limit: float | None) -> Html:
         )
         for r in campaign.generations
     ]
-    plots = gallery(figures.gamma(campaign, gamma_limit))
+    plots = gallery(figures.gamma(campaign))
     return join(
         (
             section("Uncertainty along the walks", plots, element("p", note, "note") if plots else plots),

@@ -61,6 +61,7 @@ class ExplorationDoc(Document):
         None,
         description="Value that met the limit: gamma [1], distance [Å], temperature [K], atoms left [1].",
     )
+    gamma_limit: float = Field(description="Gamma at which the watchdog halts, MaxVol scale [1].")
     gamma_start: float = Field(
         description="Gamma at the first step, e.g. of the halted frame after refitting [1]."
     )

@@ -32,7 +32,8 @@ def check(name: str, value: float, limit: float, unit: str, *, reference: float 
     off = abs(value - (reference or 0.0))
     verdict: Verdict = "pass" if off <= limit else "warn" if off <= _WARN_FACTOR * limit else "fail"
     versus = "" if reference is None else f" against {reference:.4g} by the oracle: off by {off:.3g}"
-    reason = f"{value:.4g} {unit}{versus}; limit {limit:.3g} {unit}"
+    shown = "" if unit == "1" else f" {unit}"
+    reason = f"{value:.4g}{shown}{versus}; limit {limit:.3g}{shown}"
     return Check(
         name=name, value=value, reference=reference, limit=limit, unit=unit, verdict=verdict, reason=reason
     )

@@ -1,0 +1,174 @@
+"""A whole campaign by the command line: from config.yaml to a report; killed and resumed; failing oracles."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from ase.build import bulk
+
+from mlip_autopipec.ace import AceCalculator, AcePotential
+from mlip_autopipec.execution.journal import Journal
+from mlip_autopipec.schemas import CampaignDoc
+from mlip_autopipec.store import find_outputs, open_store
+
+MLIP_AUTO = str(Path(sys.executable).with_name("mlip-auto"))
+HERE = Path(__file__).parent
+CONFIG = """
+composition: Cu
+seed: 1
+oracle: {engine: ase, calculator: %s}
+generation: {n_atoms: 8, n_strained: 12, n_rattled: 12}
+training: {n_functions: 60, cutoff: 4.6}
+exploration: {temperatures: [300, 900], n_steps: 300}
+active_learning: {n_initial: 20, quiet_rounds: 1, max_generations: 12}
+validation: {n_steps: 60, max_bulk_modulus_error: 30, max_energy_rmse: 0.02, max_force_rmse: 0.3}
+"""
+
+
+def start(folder, *words):
+    environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(HERE)}
+    return subprocess.Popen(
+        [MLIP_AUTO, "run", "-w", "2", *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=280)
+    return process.returncode, out, err
+
+
+def labels_done(folder):
+    """How often each label was computed, by id."""
+    journal = Journal(folder)
+    entries = [e for e in journal.entries() if "label" in e.metadata and e.state == "done"]
+    journal.close()
+    return Counter({entry.uuid: entry.attempts for entry in entries})
+
+
+def campaign_of(folder):
+    (end,) = [out.output for out in find_outputs(open_store(folder), stage="conclude")]
+    assert isinstance(end, CampaignDoc)
+    return end
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("campaign")
+    (folder / "config.yaml").write_text(CONFIG % "emt")
+    code, out, err = finish(start(folder))
+    assert code == 0, out + err
+    return folder, out
+
+
+def test_the_loop_halts_learns_and_goes_on(finished):
+    folder, out = finished
+    end = campaign_of(folder / "run")
+    assert end.verdict in ("pass", "warn")
+    assert end.state.stop_reason == "no_halt"
+    assert sum(record.n_halts for record in end.state.history) > 0
+    assert end.n_training_labels > 20
+    assert end.n_training_labels == end.state.history[-1].n_labels
+    # a walk that was halted went on from where it was, and walked all its steps
+    assert any(walker.n_halts or walker.finished for walker in end.state.walkers)
+    for line in ("gen 0   label", "gen 0   fit", "gen 0   explore", "verdict"):
+        assert line in out
+
+
+def test_the_potential_is_delivered_and_python_ace_alone_agrees(finished):
+    folder, _ = finished
+    potential = folder / "run" / "potential"
+    card = json.loads((potential / "potential.json").read_text())
+    ours = AceCalculator(
+        AcePotential(potential / "potential.yaml", potential / "potential.asi"), card["e0"]
+    )
+    from pyace import PyACECalculator
+
+    atoms = bulk("Cu", cubic=True).repeat(2)
+    atoms.rattle(0.1, seed=4)
+    alone = PyACECalculator(str(potential / "potential.yace"))
+    mine, theirs = atoms.copy(), atoms.copy()
+    mine.calc, theirs.calc = ours, alone
+    expected = theirs.get_potential_energy() + len(atoms) * card["e0"]["Cu"]
+    assert mine.get_potential_energy() == pytest.approx(expected, abs=1e-8)
+    assert mine.get_forces() == pytest.approx(theirs.get_forces(), abs=1e-8)
+    assert mine.get_stress() == pytest.approx(theirs.get_stress(), abs=1e-10)
+
+
+def test_status_and_report_read_the_finished_run(finished):
+    folder, _ = finished
+    status = subprocess.run([MLIP_AUTO, "status"], cwd=folder, capture_output=True, text=True, check=True)
+    assert "labels" in status.stdout
+    (folder / "run" / "report.html").unlink()
+    subprocess.run([MLIP_AUTO, "report"], cwd=folder, capture_output=True, text=True, check=True)
+    assert "not DFT" in (folder / "run" / "report.html").read_text()
+
+
+def test_a_second_run_computes_nothing(finished):
+    folder, _ = finished
+    before = labels_done(folder / "run")
+    code, out, err = finish(start(folder))
+    assert code == 0, out + err
+    assert labels_done(folder / "run") == before
+    assert "reused" in out
+
+
+def test_a_killed_run_goes_on_and_ends_alike(finished, tmp_path):
+    """SIGKILL after some labels, twice; no label is computed twice and the end is the same."""
+    undisturbed, _ = finished
+    (tmp_path / "config.yaml").write_text(CONFIG % "emt")
+    for n_labels in (6, 21):
+        process = start(tmp_path)
+        while process.poll() is None and _n_labels(tmp_path / "run") < n_labels:
+            time.sleep(0.1)
+        kept = _n_labels(tmp_path / "run")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert kept >= n_labels
+    code, out, err = finish(start(tmp_path))
+    assert code == 0, out + err
+    attempts = labels_done(tmp_path / "run")
+    # those that the kill cut off in mid-calculation may have been started again, but never one that was done
+    assert sum(1 for n in attempts.values() if n > 1) <= 4
+    first, second = campaign_of(undisturbed / "run"), campaign_of(tmp_path / "run")
+    assert first.state.history == second.state.history
+    assert first.n_training_labels == second.n_training_labels
+    assert set(attempts) == set(labels_done(undisturbed / "run"))
+    files = [folder / "run" / "potential" / "potential.yace" for folder in (undisturbed, tmp_path)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def _n_labels(folder):
+    if not (folder / "journal.sqlite").is_file():
+        return 0
+    return len(labels_done(folder))
+
+
+@pytest.mark.parametrize(
+    ("calculator", "message"),
+    [("bad_calculators:Raising", "this calculator always fails"), ("bad_calculators:NotANumber", "finite")],
+)
+def test_an_oracle_that_never_works_ends_the_campaign(tmp_path, calculator, message):
+    (tmp_path / "config.yaml").write_text(CONFIG % calculator)
+    code, out, err = finish(start(tmp_path))
+    assert code == 7, out + err
+    assert message in out
+    assert "finished labels are kept" in err
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_labels_that_worked_survive_an_oracle_that_fails_later(tmp_path):
+    (tmp_path / "config.yaml").write_text(CONFIG % "bad_calculators:FailsOnBigCells")
+    code, out, err = finish(start(tmp_path))
+    assert code == 7, out + err
+    assert len(labels_done(tmp_path / "run")) == 6  # five dimers and the free atom
