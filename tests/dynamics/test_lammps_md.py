@@ -1,5 +1,7 @@
 """Walks with ACE in the real LAMMPS."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -38,7 +40,9 @@ def test_nve_conserves_the_energy(walk, walker, crystal):
 
 def test_nve_walks_where_ase_walks(walk, walker, copper, copper_ace):
     """Both begin in the state after 10 steps, with velocities from two positions a step apart."""
-    maker = LammpsMDMaker(ensemble="nve", stop_rule=CALM, gamma_every=1, gamma_select=0.0, max_frames=1000)
+    maker = LammpsMDMaker(
+        ensemble="nve", stop_rule=CALM, gamma_every=1, gamma_select=0.0, frame_spacing=1, max_frames=1000
+    )
     run = walk(maker, walker(300.0, 40))
     frames = [f.structure.to_ase() for f in run.frames]
     assert len(frames) == 41
@@ -58,7 +62,9 @@ def test_nve_walks_where_ase_walks(walk, walker, copper, copper_ace):
 
 def test_potential_energy_and_pressure_are_those_of_the_potential(walk, walker, copper_ace):
     run = walk(
-        LammpsMDMaker(ensemble="nve", stop_rule=CALM, gamma_every=1, gamma_select=0.0, max_frames=50),
+        LammpsMDMaker(
+            ensemble="nve", stop_rule=CALM, gamma_every=1, gamma_select=0.0, frame_spacing=1, max_frames=50
+        ),
         walker(n_steps=6),
     )
     for frame, energy, pressure, temperature in zip(
@@ -112,7 +118,7 @@ def test_gamma_halts_the_walk_and_a_refit_goes_on_from_the_same_frame(walk, walk
     assert last.gamma == pytest.approx(run.end_value)
     assert last.detail == f"MD at 1500 K, step {run.end_step}"
     assert all(frame.gamma > 1.2 for frame in run.frames)
-    calm = LammpsMDMaker(stop_rule=CALM, gamma_every=1, gamma_select=0.0, max_frames=100)
+    calm = LammpsMDMaker(stop_rule=CALM, gamma_every=1, gamma_select=0.0, frame_spacing=1, max_frames=100)
     again = walk(calm, walker(1500.0, run.end_step + 5), previous=run, potential=other_copper)
     assert (again.start_step, again.end_step) == (run.end_step, run.end_step + 5)
     one, other = last.structure.to_ase(), again.frames[0].structure.to_ase()
@@ -123,11 +129,26 @@ def test_gamma_halts_the_walk_and_a_refit_goes_on_from_the_same_frame(walk, walk
 
 
 def test_only_the_largest_grades_are_kept(walk, walker):
-    settings = {"ensemble": "nve", "stop_rule": CALM, "gamma_every": 1, "gamma_select": 0.0}
+    settings = {
+        "ensemble": "nve",
+        "stop_rule": CALM,
+        "gamma_every": 1,
+        "gamma_select": 0.0,
+        "frame_spacing": 1,
+    }
     every = walk(LammpsMDMaker(**settings, max_frames=1000), walker(900.0, 20)).frames
     few = walk(LammpsMDMaker(**settings, max_frames=5), walker(900.0, 20)).frames
     best = sorted(every, key=lambda f: -f.gamma)[:5]
     assert [f.detail for f in few] == [f.detail for f in every if f in best]
+
+
+def test_frames_are_kept_apart_in_time(walk, walker):
+    maker = LammpsMDMaker(
+        ensemble="nve", stop_rule=CALM, gamma_every=1, gamma_select=0.0, frame_spacing=7, max_frames=1000
+    )
+    steps = [int(frame.detail.split()[-1]) for frame in walk(maker, walker(900.0, 40)).frames]
+    assert len(steps) >= 3
+    assert min(b - a for a, b in pairwise(steps)) >= 7
 
 
 def test_too_hot_is_an_end(walk, walker):
@@ -169,7 +190,9 @@ def test_atoms_that_leave_a_box_that_is_not_periodic_are_lost(walk, walker, crys
 
 @pytest.mark.xfail(reason="the callback evaluates whatever atoms are left")
 def test_no_frame_of_a_walk_that_lost_atoms_lacks_any(walk, walker, crystal):
-    maker = LammpsMDMaker(ensemble="nve", stop_rule=CALM, timestep=40.0, gamma_select=0.0, gamma_every=1)
+    maker = LammpsMDMaker(
+        ensemble="nve", stop_rule=CALM, timestep=40.0, gamma_select=0.0, frame_spacing=1, gamma_every=1
+    )
     run = walk(maker, walker(3000.0, 200))
     assert run.end_reason == "lost_atoms"
     assert {frame.structure.n_atoms for frame in run.frames} == {crystal.n_atoms}
