@@ -6,7 +6,7 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test lint types check-all programs clean
+.PHONY: help demo demo-fast test lint types docs-reference programs clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, about 10 minutes"
@@ -42,9 +42,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/numpydoc lint $$(git ls-files 'src/*.py')
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+docs-reference: $(VENV)/.run
+	sed -i '/^| /,$$d' docs/configuration.md
+	$(BIN)/python -m mlip_autopipec.config.reference >> docs/configuration.md
 
 programs:
 	command -v pw.x >/dev/null || { apt-get update -qq && \

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -86,10 +87,13 @@ def get_settings(**overrides: Any) -> Settings:
     """
     try:
         return Settings(**overrides)
-    except ValidationError as error:
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        file = home() / "settings.yaml"
+        if not isinstance(error, ValidationError):
+            raise ConfigError(f"settings file {str(file)!r} holds no keys and values: {error}") from error
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             f"machine setting {key!r}: {first['msg']}, got {first['input']!r}.",
-            hint=f"correct it in {home() / 'settings.yaml'} or in MLIP_AUTO_{key.upper()}.",
+            hint=f"correct it in {file} or in MLIP_AUTO_{key.upper()}.",
         ) from error

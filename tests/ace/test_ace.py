@@ -388,7 +388,6 @@ def test_two_atoms_in_one_place_are_a_calculation_error(files):
         AcePotential(files.yaml).evaluate(atoms)
 
 
-@pytest.mark.xfail(raises=ValueError, reason="AcePotential lets python-ace's ValueError through")
 def test_a_missing_file_is_an_error_of_ours(tmp_path):
     with pytest.raises((FitError, CalculationError), match="missing"):
         AcePotential(tmp_path / "missing.yaml")

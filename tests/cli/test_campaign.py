@@ -89,9 +89,7 @@ def test_the_potential_is_delivered_and_python_ace_alone_agrees(finished):
     folder, _ = finished
     potential = folder / "run" / "potential"
     card = json.loads((potential / "potential.json").read_text())
-    ours = AceCalculator(
-        AcePotential(potential / "potential.yaml", potential / "potential.asi"), card["e0"]
-    )
+    ours = AceCalculator(AcePotential(potential / "potential.yaml", potential / "potential.asi"), card["e0"])
     from pyace import PyACECalculator
 
     atoms = bulk("Cu", cubic=True).repeat(2)

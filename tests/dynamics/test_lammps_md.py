@@ -9,7 +9,7 @@ from ase.md.verlet import VelocityVerlet
 
 from mlip_autopipec.ace import AceCalculator
 from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
-from mlip_autopipec.errors import CalculationError, StructureError
+from mlip_autopipec.errors import CalculationError, ConfigError, StructureError
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.testing import maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker
@@ -188,7 +188,6 @@ def test_atoms_that_leave_a_box_that_is_not_periodic_are_lost(walk, walker, crys
     assert run.halted
 
 
-@pytest.mark.xfail(reason="the callback evaluates whatever atoms are left")
 def test_no_frame_of_a_walk_that_lost_atoms_lacks_any(walk, walker, crystal):
     maker = LammpsMDMaker(
         ensemble="nve", stop_rule=CALM, timestep=40.0, gamma_select=0.0, frame_spacing=1, gamma_every=1
@@ -215,15 +214,12 @@ def test_what_ended_a_run_is_read_from_the_table_first_and_the_failure_second():
         maker._end(table, 300.0, CalculationError("disk full"))
 
 
-def test_a_barostat_on_a_cluster_is_refused_by_lammps_with_its_reason(walk, walker, crystal):
+def test_a_barostat_on_a_cluster_is_refused(walk, walker, crystal):
     structure = crystal.model_copy(update={"pbc": (False, False, False)})
-    with pytest.raises(CalculationError, match="Cannot use fix npt on a non-periodic x dimension"):
+    with pytest.raises(ConfigError, match="npt needs a structure periodic in three dimensions"):
         walk(LammpsMDMaker(stop_rule=CALM), walker(), structure=structure)
 
 
-@pytest.mark.xfail(
-    raises=IndexError, reason="LammpsLibrary._atoms breaks when all atoms are lost between two logs"
-)
 def test_an_explosion_is_an_end_and_not_a_crash(walk, walker):
     maker = LammpsMDMaker(ensemble="nve", stop_rule=CALM, timestep=150.0, gamma_every=1000)
     run = walk(maker, walker(3000.0, 200))
@@ -231,7 +227,6 @@ def test_an_explosion_is_an_end_and_not_a_crash(walk, walker):
     assert run.restart is None
 
 
-@pytest.mark.xfail(reason="the message says that LAMMPS never asked for forces")
 def test_atoms_in_one_place_from_the_start_are_an_error(walk, walker, crystal):
     atoms = crystal.to_ase()
     atoms.positions[1] = atoms.positions[0] + [0, 0, 1e-5]
@@ -239,7 +234,6 @@ def test_atoms_in_one_place_from_the_start_are_an_error(walk, walker, crystal):
         walk(LammpsMDMaker(stop_rule=CALM), walker(), structure=AtomicStructure.from_ase(atoms))
 
 
-@pytest.mark.xfail(raises=ValueError, reason="ASE's ValueError of the data file comes first")
 def test_an_element_that_the_potential_does_not_know_is_an_error(walk, walker):
     atoms = Atoms("AuCu", positions=[[0, 0, 0], [0, 0, 2.6]], cell=[8, 8, 8], pbc=True)
     with pytest.raises(StructureError, match="Au"):

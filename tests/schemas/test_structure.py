@@ -59,7 +59,6 @@ def test_what_is_no_structure_is_refused(change, message):
         structure(**change)
 
 
-@pytest.mark.xfail(reason="AtomicStructure takes any text for a symbol")
 def test_a_symbol_that_is_no_element_is_refused():
     with pytest.raises(ValidationError, match="Xy"):
         structure(symbols=["Xy", "Cu"])

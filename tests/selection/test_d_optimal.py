@@ -58,7 +58,6 @@ def test_what_has_a_label_is_not_chosen_again(maker, pool):
     assert chosen.n_duplicates == 6
 
 
-@pytest.mark.xfail(reason="the first of two equal candidates stays, required or not")
 def test_a_required_duplicate_stays_required(maker, pool):
     """A frame found first as a candidate, later as the halted frame of another walk, must be labelled."""
     again = pool[0].model_copy(update={"required": True})

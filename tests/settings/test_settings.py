@@ -49,14 +49,12 @@ def test_a_wrong_file_is_a_config_error_that_names_it(folder, text, message):
     assert str(folder / "settings.yaml") in caught.value.hint
 
 
-@pytest.mark.xfail(reason="get_settings translates ValidationError only")
 def test_a_file_that_is_no_mapping_is_a_config_error(folder):
     (folder / "settings.yaml").write_text("- a\n- list\n")
     with pytest.raises(ConfigError, match="settings"):
         get_settings()
 
 
-@pytest.mark.xfail(reason="get_settings translates ValidationError only")
 def test_a_file_that_is_no_yaml_is_a_config_error(folder):
     (folder / "settings.yaml").write_text("workers: [1\n")
     with pytest.raises(ConfigError, match="settings"):

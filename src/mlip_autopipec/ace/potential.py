@@ -51,25 +51,21 @@ class AcePotential:
         The potential file.
     active_set
         The ``.asi`` file; a ``.yaml`` without it gives no gamma.
+
+    Raises
+    ------
+    FitError
+        A file is missing or broken, or is of another kind.
     """
 
     def __init__(self, path: Path, active_set: Path | None = None) -> None:
-        pyace = import_pyace()
         self.has_gamma = active_set is not None
-        if path.suffix == ".yaml":
-            self.basis = pyace.ACEBBasisSet(str(path))
-            self._evaluator = pyace.ACEBEvaluator(self.basis)
-            if active_set is not None:
-                self._evaluator.load_active_set(str(active_set))
-        elif path.suffix == ".yace" and active_set is None:
-            self.basis = pyace.ACECTildeBasisSet(str(path))
-            self._evaluator = pyace.ACECTildeEvaluator(self.basis)
-        else:
-            raise FitError(
-                f"a potential must be .yaml (with or without .asi) or .yace alone, got {path.name!r}."
-            )
+        try:
+            self.basis, self._evaluator = _load(path, active_set)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise FitError(f"potential {str(path)!r} cannot be loaded: {error}") from error
         # The calculator does not keep its evaluator alive; without the attribute it would crash.
-        self._calculator = pyace.ACECalculator(self._evaluator)
+        self._calculator = import_pyace().ACECalculator(self._evaluator)
 
     @property
     def elements(self) -> list[str]:
@@ -121,6 +117,25 @@ class AcePotential:
         names = self.elements
         found = env.get_minimal_nn_distance_per_bond()
         return {"-".join(sorted((names[i], names[j]))): float(d) for (i, j), d in found.items()}
+
+
+def _load(path: Path, active_set: Path | None) -> tuple[Any, Any]:
+    """Return basis and evaluator of a potential file."""
+    pyace = import_pyace()
+    kinds = (path.suffix, active_set and active_set.suffix)
+    if kinds not in ((".yaml", None), (".yaml", ".asi"), (".yace", None)):
+        raise FitError(f"a potential must be .yaml (with or without .asi) or .yace alone, got {path.name!r}.")
+    for file in (path, active_set):
+        if file is not None and not file.is_file():
+            raise FitError(f"potential file {str(file)!r} is missing.")
+    if path.suffix == ".yaml":
+        basis = pyace.ACEBBasisSet(str(path))
+        evaluator = pyace.ACEBEvaluator(basis)
+        if active_set is not None:
+            evaluator.load_active_set(str(active_set))
+        return basis, evaluator
+    basis = pyace.ACECTildeBasisSet(str(path))
+    return basis, pyace.ACECTildeEvaluator(basis)
 
 
 class AceCalculator(Calculator):

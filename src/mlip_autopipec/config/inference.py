@@ -13,7 +13,7 @@ from pymatgen.core import Element
 from mlip_autopipec.config.models import MLIPConfig
 
 _CUTOFF_IN_NEIGHBOURS = 2.2
-_HOTTEST = 0.9  # of the melting point
+_HOTTEST = 0.7  # of the melting point; small periodic cells melt early
 _FUNCTIONS = 120
 _REQUIRED_SEEDS = 11  # perfect crystal, volumes, dimers and free atom of one element
 

@@ -12,7 +12,7 @@ from mlip_autopipec.dynamics.base import ExplorationMaker
 from mlip_autopipec.dynamics.lammps_library import LammpsLibrary
 from mlip_autopipec.dynamics.lammps_log import read_thermo
 from mlip_autopipec.dynamics.observer import Observer
-from mlip_autopipec.errors import CalculationError, ConfigError
+from mlip_autopipec.errors import CalculationError, ConfigError, StructureError
 from mlip_autopipec.process import tail
 from mlip_autopipec.schemas import (
     AtomicStructure,
@@ -91,6 +91,7 @@ class LammpsMDMaker(ExplorationMaker):
     ) -> ExplorationDoc:
         """Walk; see :class:`ExplorationMaker`."""
         begin = perf_counter()
+        self._check(potential, structure)
         yaml = potential.write(directory)
         ace = AcePotential(yaml, yaml.with_suffix(".asi"))
         observer = Observer(ace, potential.core.r_in, self.gamma_select, self.gamma_every)
@@ -111,7 +112,7 @@ class LammpsMDMaker(ExplorationMaker):
                 engine.commands(f'write_restart "{directory / _RESTART}"')
             version, end_step = engine.version, engine.step
         if observer.last is None:
-            raise CalculationError("LAMMPS never asked for forces.", directory=directory) from failure
+            raise CalculationError(f"the walk could not begin: {failure}", directory=directory) from failure
         return ExplorationDoc(
             walker=walker,
             engine=version,
@@ -134,6 +135,17 @@ class LammpsMDMaker(ExplorationMaker):
             restart=pack_file(directory / _RESTART) if reason in _SANE else None,
             wall_time=perf_counter() - begin,
         )
+
+    def _check(self, potential: PotentialDoc, structure: AtomicStructure) -> None:
+        unknown = sorted(set(structure.symbols) - set(potential.elements))
+        if unknown:
+            known = ", ".join(potential.elements)
+            raise StructureError(f"element {', '.join(unknown)} is not in the potential; known: {known}.")
+        if self.ensemble == "npt" and not all(structure.pbc):
+            raise ConfigError(
+                f"'ensemble' npt needs a structure periodic in three dimensions, got {structure.pbc}.",
+                hint="set ensemble: nvt.",
+            )
 
     def start_commands(
         self, elements: list[str], walker: Walker, structure: AtomicStructure, directory: Path
@@ -239,7 +251,7 @@ def _thermo(log: Path, failure: CalculationError | None) -> dict[str, list[float
         return read_thermo(text, _HEADER)
     except CalculationError as error:
         raise CalculationError(
-            f"LAMMPS ended before the first step: {failure or error}",
+            f"the walk could not begin: {failure or error}",
             directory=log.parent,
             log_tail=tail(text),
         ) from (failure or error)

@@ -193,6 +193,8 @@ class LammpsLibrary:
     def _callback(self, _: object, step: int, n_local: int, tag: Array, x: Array, f: Array) -> None:
         # LAMMPS prints and ignores what a callback raises, and would go on with whatever is in `f`.
         try:
+            if n_local != len(self._types):
+                raise CalculationError(f"Lost atoms: {n_local} of {len(self._types)} are left.")
             result = self._force_function(int(step), self._atoms(tag[:n_local].copy(), x[:n_local].copy()))
             order = np.argsort(tag[:n_local])
             f[order] = result.forces

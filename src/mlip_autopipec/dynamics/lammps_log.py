@@ -25,7 +25,7 @@ def read_thermo(log: str, columns: Sequence[str]) -> dict[str, list[float]]:
     CalculationError
         There is no such table, or it is empty.
     """
-    lines = log.splitlines()
+    lines = log[: log.rfind("\n") + 1].splitlines()  # a line without its end may be half a line
     header = list(columns)
     starts = [i for i, line in enumerate(lines) if line.split() == header]
     if not starts:

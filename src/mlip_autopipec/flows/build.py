@@ -9,6 +9,7 @@ from jobflow import Flow
 
 from mlip_autopipec.config import Inferred, MLIPConfig, infer, read_structures
 from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
+from mlip_autopipec.errors import StructureError
 from mlip_autopipec.flows.active_learning import ActiveLearningMaker
 from mlip_autopipec.flows.progress import LoopLimits
 from mlip_autopipec.flows.validate import ValidationMaker
@@ -124,6 +125,12 @@ def plan(config: MLIPConfig, folder: Path) -> Plan:
         The material cannot be built, or a value is refused by its Maker.
     """
     crystals = _crystals(config, folder)
+    flat = [str(c.atoms.symbols) for c in crystals if not c.atoms.pbc.all()]
+    if flat:
+        raise StructureError(
+            f"'structures': {', '.join(flat)} is not periodic in three dimensions.",
+            hint="slabs and clusters are not supported yet; give bulk crystals.",
+        )
     inferred = infer(config, [crystal.atoms for crystal in crystals])
     values = [
         ResolvedValue(

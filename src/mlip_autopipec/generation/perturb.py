@@ -8,6 +8,8 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
 
+from mlip_autopipec.errors import StructureError
+
 
 def strained(atoms: Atoms, max_strain: float, rng: np.random.Generator) -> Atoms:
     """Apply a random volume change and a random shear.
@@ -27,8 +29,8 @@ def strained(atoms: Atoms, max_strain: float, rng: np.random.Generator) -> Atoms
         The strained structure.
     """
     strain = np.eye(3) * rng.uniform(-max_strain, max_strain)
-    deviator = rng.uniform(-0.5 * max_strain, 0.5 * max_strain, (3, 3))
-    strain += 0.5 * (deviator + deviator.T)
+    shear = np.triu(rng.uniform(-0.5 * max_strain, 0.5 * max_strain, (3, 3)), 1)
+    strain += shear + shear.T
     result = atoms.copy()
     result.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     return result
@@ -75,7 +77,14 @@ def nearest_distance(atoms: Atoms) -> float:
     -------
     float
         In Å.
+
+    Raises
+    ------
+    StructureError
+        It is one atom without periodic images.
     """
+    if len(atoms) == 1 and not atoms.pbc.any():
+        raise StructureError(f"a free {atoms.symbols[0]} atom has no neighbour.")
     reach = 1.0
     while True:
         distances = neighbor_list("d", atoms, reach)

@@ -1,5 +1,6 @@
 """Crystals to start from, by composition alone."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,12 @@ def prototypes(composition: str | dict[str, float], *, n_atoms: int, seed: int) 
     """
     if isinstance(composition, dict):
         return [_solid_solution(composition, n_atoms, seed)]
-    reduced = Composition(composition).reduced_composition
+    try:
+        reduced = Composition(composition).reduced_composition
+    except ValueError as error:
+        raise ConfigError(f"{composition!r} is not a composition: {error}.") from error
+    if not reduced or any(e.symbol not in atomic_numbers for e in reduced.elements):
+        raise ConfigError(f"{composition!r} is not a composition of chemical elements.")
     symbols = sorted((e.symbol for e in reduced.elements), key=lambda s: (-reduced[s], s))
     counts = [int(reduced[s]) for s in symbols]
     if len(symbols) == 1:
@@ -139,22 +145,35 @@ def _l12(major: str, minor: str) -> Prototype:
 
 
 def _solid_solution(fractions: dict[str, float], n_atoms: int, seed: int) -> Prototype:
+    _check_fractions(fractions)
     total = sum(fractions.values())
     major = max(fractions, key=lambda s: fractions[s])
     host = _element(major)
     atoms = host.atoms.repeat(isotropic_repeat(host.atoms.cell.lengths(), len(host.atoms), n_atoms))
     volume = sum(x / total * atomic_volume(s) for s, x in fractions.items())
     atoms.set_cell(atoms.cell.array * (volume * len(atoms) / atoms.get_volume()) ** (1 / 3), scale_atoms=True)
-    symbols: list[str] = []
-    for symbol, fraction in fractions.items():
-        symbols += [symbol] * round(fraction / total * len(atoms))
-    symbols = (symbols + [major] * len(atoms))[: len(atoms)]
+    counts = {s: round(x / total * len(atoms)) for s, x in fractions.items() if s != major}
+    absent = [s for s, count in counts.items() if count == 0]
+    if absent:
+        needed = math.ceil(max(0.5 * total / fractions[s] for s in absent))
+        raise ConfigError(
+            f"{', '.join(absent)} would have no atom in a cell of {len(atoms)}.",
+            hint=f"take cells of at least {needed} atoms (generation: n_atoms), or a larger fraction.",
+        )
+    symbols = [s for s, count in counts.items() for _ in range(count)]
+    symbols += [major] * (len(atoms) - len(symbols))
     np.random.default_rng(seed).shuffle(symbols)
     atoms.set_chemical_symbols(symbols)
     return Prototype(
         atoms,
         f"random solid solution {atoms.symbols.get_chemical_formula()} on the lattice of {major}",
     )
+
+
+def _check_fractions(fractions: dict[str, float]) -> None:
+    wrong = {s: x for s, x in fractions.items() if s not in atomic_numbers or s == "X" or not x > 0.0}
+    if wrong or not fractions:
+        raise ConfigError(f"a composition needs elements with positive fractions, got {fractions}.")
 
 
 def _ionic_distance(first: str, second: str) -> float:

@@ -46,7 +46,7 @@ def maxvol(matrix: Array, *, tolerance: float = 1.001, max_swaps: int = 1000) ->
     if info < 0:
         raise FitError(f"LAPACK dgetrf refused argument {-info} of the {matrix.shape} matrix.")
     diagonal = np.abs(np.diag(lu[:n_columns]))
-    if diagonal.min() <= diagonal.max() * n_rows * np.finfo(float).eps:
+    if not diagonal.min() > diagonal.max() * n_rows * np.finfo(float).eps:  # NaN does not pass either
         raise FitError(f"MaxVol: the columns of the {matrix.shape} matrix are linearly dependent.")
     order = _pivots_to_order(pivots, n_rows)
     rows = order[:n_columns].copy()

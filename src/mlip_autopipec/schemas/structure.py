@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from pydantic import Field, model_validator
 
 from mlip_autopipec.schemas.base import Document
@@ -27,6 +28,9 @@ class AtomicStructure(Document):
     def _check(self) -> "AtomicStructure":
         if len(self.positions) != len(self.symbols):
             raise ValueError(f"{len(self.symbols)} symbols but {len(self.positions)} positions")
+        unknown = sorted({s for s in self.symbols if s not in atomic_numbers or s == "X"})
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} is not a chemical element")
         if not (np.isfinite(self.positions).all() and np.isfinite(self.cell).all()):
             raise ValueError("positions and cell must be finite numbers")
         return self

@@ -67,7 +67,9 @@ class StabilityDoc(Document):
     temperature: float = Field(
         description="Temperature of the initial velocities, halved by equipartition [K]."
     )
-    energy_drift: float = Field(description="Largest |total energy - initial| [eV/atom].")
+    energy_drift: float = Field(
+        description="Drift: |slope of the total energy| times the duration [eV/atom]."
+    )
     gamma_max: float = Field(description="Largest extrapolation grade, MaxVol scale [1].")
     lost_atoms: int = Field(description="Atoms lost [1].")
     time: list[float] = Field(description="Times [fs].")

@@ -97,11 +97,10 @@ class DOptimalSelectionMaker(SelectionMaker):
 
 
 def _distinct(candidates: list[CandidateStructure], known: set[str]) -> list[CandidateStructure]:
-    seen = set(known)
-    kept = []
+    """Drop what has a label or equals an earlier one; of equal ones a required one stays."""
+    found: dict[str, CandidateStructure] = {}
     for candidate in candidates:
         digest = candidate.structure.digest
-        if digest not in seen:
-            seen.add(digest)
-            kept.append(candidate)
-    return kept
+        if digest not in known and not (digest in found and found[digest].required):
+            found[digest] = candidate
+    return list(found.values())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from jobflow import Maker, job
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class StabilityMaker(Maker):
     def _dynamics(self, ace: AcePotential, atoms: Atoms) -> tuple[Array, list[float], float, int]:
         """Return total energies per atom in eV, temperatures in K, largest gamma, number of lost atoms."""
         rng = np.random.default_rng(self.seed)
-        MaxwellBoltzmannDistribution(atoms, temperature_K=2.0 * self.temperature, rng=rng)
+        thermalize_momenta(atoms, temperature_K=2.0 * self.temperature, rng=rng)
         Stationary(atoms)
         atoms.calc = AceCalculator(ace)
         energies = [atoms.get_total_energy() / len(atoms)]
