@@ -79,7 +79,7 @@ def values(annotation):
     elif origin in (Union, UnionType):
         found = st.one_of(*(values(a) for a in arguments))
     elif origin is list:
-        found = st.lists(values(arguments[0]), max_size=2)
+        found = st.lists(values(arguments[0]), min_size=1, max_size=2)
     elif origin is tuple:
         found = st.tuples(*(values(a) for a in arguments if a is not Ellipsis))
     elif origin is dict:

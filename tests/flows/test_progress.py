@@ -45,7 +45,7 @@ def run(of=None, reason="completed", start=0, end=100, gamma=1.5):
 
 
 def state(**kwargs):
-    return WorkflowState(**({"seeds": "s", "potential": "p", "walkers": [walker()]} | kwargs))
+    return WorkflowState(**({"seeds": "s", "potentials": ["p"], "walkers": [walker()]} | kwargs))
 
 
 def step(before, *runs, n_labels=0, n_failed=0, limits=LIMITS):

@@ -25,6 +25,7 @@ from mlip_autopipec.schemas import (
     LabelBatchDoc,
     LabelDoc,
     LabelledStructure,
+    LearningPoint,
     LinearFitReport,
     ParityPoint,
     PotentialDoc,
@@ -238,6 +239,10 @@ def validation(held_out_ids=("h1",), verdict="pass", checks=None):
         held_out=HeldOutDoc(
             errors=errors(0.000432, 0.0321, len(held_out_ids)),
             parity=[point(i, "held_out") for i in held_out_ids],
+            learning_curve=[
+                LearningPoint(n_labels=2, energy_rmse=0.000864, force_rmse=0.0642),
+                LearningPoint(n_labels=3, energy_rmse=0.000432, force_rmse=0.0321),
+            ],
             checks=[],
         ),
         eos=EosDoc(
@@ -310,7 +315,7 @@ def finished(write, generation_zero):
         generation=1,
         seeds="seeds",
         batches=[generation_zero[0], batch_id],
-        potential=fit_id,
+        potentials=[generation_zero[1], fit_id],
         n_labels=3,
         n_failed=1,
         history=[

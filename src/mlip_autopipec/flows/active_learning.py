@@ -92,7 +92,7 @@ class ActiveLearningMaker(Maker):
         chosen = self.selection_maker.make(seeds.output.candidates, self.n_initial)
         labels = self.label_maker.make(chosen.output)
         fit = self.fit_maker.make([labels.output])
-        state = WorkflowState(seeds=seeds.uuid, batches=[labels.uuid], potential=fit.uuid)
+        state = WorkflowState(seeds=seeds.uuid, batches=[labels.uuid], potentials=[fit.uuid])
         begin = self.begin(state, seeds.output.reference, fit.output.training_errors)
         _tag(seeds, "seed", 0)
         _tag(chosen, "select", 0)
@@ -181,7 +181,12 @@ class ActiveLearningMaker(Maker):
         _tag(chosen, "select", state.generation)
         _tag(labels, "label", state.generation, dynamic=True)
         _tag(fit, "fit", state.generation)
-        state = state.model_copy(update={"batches": [*state.batches, labels.uuid], "potential": fit.uuid})
+        state = state.model_copy(
+            update={
+                "batches": [*state.batches, labels.uuid],
+                "potentials": [*state.potentials, fit.uuid],
+            }
+        )
         return self._exploration(state, fit.output.training_errors, labels.output, [chosen, labels, fit])
 
     def _exploration(
@@ -213,7 +218,8 @@ class ActiveLearningMaker(Maker):
         """Validate and write the last document."""
         finals = [OutputReference(uuid).final for uuid in state.completed]
         crystals = OutputReference(state.seeds).reference
-        validation = self.validation_maker.make(OutputReference(state.potential), crystals, finals)
+        *earlier, potential = (OutputReference(uuid) for uuid in state.potentials)
+        validation = self.validation_maker.make(potential, crystals, finals, earlier)
         end = conclude(state, validation.output, validation.output.uuid)
         _tag(end, "conclude", state.generation)
         return Flow([validation, end], output=end.output, name="conclusion")

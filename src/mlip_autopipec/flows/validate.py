@@ -54,7 +54,9 @@ class ValidationMaker(Maker):
     n_held_out: int = 8
     seed: int = 90_001
 
-    def make(self, potential: Any, structures: Any, finals: list[Any]) -> Flow:
+    def make(
+        self, potential: Any, structures: Any, finals: list[Any], earlier: list[Any] | None = None
+    ) -> Flow:
         """Make the flow.
 
         Parameters
@@ -65,6 +67,8 @@ class ValidationMaker(Maker):
             Crystals, or the reference to a list of them; the first is compressed, expanded and run in MD.
         finals
             Ends of walks, latest last.
+        earlier
+            References to the potentials of earlier generations, for the learning curve.
 
         Returns
         -------
@@ -73,7 +77,7 @@ class ValidationMaker(Maker):
         """
         needed = self.plan(structures, finals)
         labels = self.label_maker.make(needed.output)
-        held_out = self.held_out_maker.make(potential, labels.output)
+        held_out = self.held_out_maker.make(potential, labels.output, earlier)
         eos = self.eos_maker.make(potential, labels.output)
         stability = self.stability_maker.make(potential, structures[0])
         summary = summarise(held_out.output, eos.output, stability.output, labels.output)

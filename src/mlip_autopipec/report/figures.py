@@ -41,22 +41,19 @@ def learning_curve(campaign: Campaign) -> list[Plot]:
     """
     if not campaign.fits:
         return []
-    labels = [fit.n_labels for fit in campaign.fits]
-    held_out = campaign.validation.held_out.errors if campaign.validation else None
-    energies = [EV_TO_MEV * fit.errors.energy_rmse for fit in campaign.fits]
-    forces = [fit.errors.force_rmse for fit in campaign.fits]
+    held_out = campaign.validation.held_out.learning_curve if campaign.validation else []
     return [
         _learning(
             "learning-energy",
             "energy RMSE [meV/atom]",
-            (labels, energies),
-            None if held_out is None else EV_TO_MEV * held_out.energy_rmse,
+            [(fit.n_labels, EV_TO_MEV * fit.errors.energy_rmse) for fit in campaign.fits],
+            [(point.n_labels, EV_TO_MEV * point.energy_rmse) for point in held_out],
         ),
         _learning(
             "learning-force",
             "force RMSE [eV/Å]",
-            (labels, forces),
-            None if held_out is None else held_out.force_rmse,
+            [(fit.n_labels, fit.errors.force_rmse) for fit in campaign.fits],
+            [(point.n_labels, point.force_rmse) for point in held_out],
         ),
     ]
 
@@ -137,14 +134,14 @@ def cost(campaign: Campaign) -> list[Plot]:
     return [draw("cost", caption, paint)]
 
 
-def _learning(name: str, quantity: str, curve: tuple[list[int], list[float]], held_out: float | None) -> Plot:
-    labels, errors = curve
-
+def _learning(
+    name: str, quantity: str, training: list[tuple[int, float]], held_out: list[tuple[int, float]]
+) -> Plot:
     def paint(axes: "Axes") -> None:
-        axes.plot(labels, errors, "o-", color=BLUE, label="training structures")
-        if held_out is not None:
-            axes.plot(labels[-1:], [held_out], "D", color=ORANGE, label="held-out structures")
-        values = [e for e in (*errors, held_out or 0.0) if e > 0.0]
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), "D-", color=ORANGE, label="held-out structures")
+        axes.plot(*zip(*training, strict=True), "o:", color=BLUE, label="training structures")
+        values = [error for _, error in (*training, *held_out) if error > 0.0]
         if values and max(values) > 20.0 * min(values):
             log_scale(axes, 0.7 * min(values), 1.4 * max(values))
         else:
@@ -154,6 +151,8 @@ def _learning(name: str, quantity: str, curve: tuple[list[int], list[float]], he
         axes.locator_params(axis="x", integer=True)
 
     caption = f"Learning curve: {quantity} against number of labels"
+    if held_out:
+        caption += "; each generation's potential on the same held-out structures"
     return draw(name, caption, paint)
 
 

@@ -33,7 +33,7 @@ class WorkflowState(Document):
     round: int = Field(0, description="Number of the current round of walks [1].")
     quiet_rounds: int = Field(0, description="Rounds in a row without any halt [1].")
     round_halts: int = Field(0, description="Halts in the current round so far [1].")
-    potential: str = Field(description="Id of the job that fitted the current potential.")
+    potentials: list[str] = Field(min_length=1, description="Ids of the jobs that fitted, the latest last.")
     seeds: str = Field(
         description="Id of the job that made the seed structures and holds the reference crystals."
     )
@@ -47,6 +47,11 @@ class WorkflowState(Document):
     n_labels: int = Field(0, description="Labels so far [1].")
     history: list[GenerationRecord] = Field(default_factory=list, description="What each generation did.")
     stop_reason: StopReason | None = Field(None, description="Why the loop ended; none while it goes on.")
+
+    @property
+    def potential(self) -> str:
+        """Id of the job that fitted the current potential."""
+        return self.potentials[-1]
 
 
 class CampaignDoc(Document):

@@ -48,12 +48,23 @@ class EosDoc(Document):
     checks: list[Check] = Field(description="Judgements.")
 
 
+class LearningPoint(Document):
+    """Errors of one generation's potential on the held-out structures."""
+
+    n_labels: int = Field(description="Labels it was fitted to [1].")
+    energy_rmse: float = Field(description="Root mean square error of the energy per atom [eV/atom].")
+    force_rmse: float = Field(description="Root mean square error of the force components [eV/Å].")
+
+
 class HeldOutDoc(Document):
     """Errors on structures that were never trained on."""
 
     schema_version: Literal[1] = 1
     errors: ErrorStatistics = Field(description="Errors over all of them.")
     parity: list[ParityPoint] = Field(repr=False, description="Point by point.")
+    learning_curve: list[LearningPoint] = Field(
+        default_factory=list, description="Errors of all potentials of the campaign on the same structures."
+    )
     checks: list[Check] = Field(description="Judgements.")
 
 

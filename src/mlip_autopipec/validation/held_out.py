@@ -6,7 +6,14 @@ from pathlib import Path
 from jobflow import Maker, job
 
 from mlip_autopipec.errors import FitError
-from mlip_autopipec.schemas import ErrorStatistics, HeldOutDoc, LabelBatchDoc, PotentialDoc
+from mlip_autopipec.schemas import (
+    ErrorStatistics,
+    HeldOutDoc,
+    LabelBatchDoc,
+    LearningPoint,
+    ParityPoint,
+    PotentialDoc,
+)
 from mlip_autopipec.validation.base import check
 from mlip_autopipec.validation.prediction import load, of_origin, parity
 
@@ -30,7 +37,9 @@ class HeldOutMaker(Maker):
     max_force_rmse: float = 0.1
 
     @job(output_schema=HeldOutDoc, data=["parity"])
-    def make(self, potential: PotentialDoc, batch: LabelBatchDoc) -> HeldOutDoc:
+    def make(
+        self, potential: PotentialDoc, batch: LabelBatchDoc, earlier: list[PotentialDoc] | None = None
+    ) -> HeldOutDoc:
         """Compare on the held-out labels of a batch.
 
         Parameters
@@ -39,6 +48,8 @@ class HeldOutMaker(Maker):
             The potential.
         batch
             Labels; those of origin ``held_out`` count.
+        earlier
+            Potentials of earlier generations, for the learning curve.
 
         Returns
         -------
@@ -48,13 +59,22 @@ class HeldOutMaker(Maker):
         held_out = of_origin(batch, "held_out")
         if not held_out:
             raise FitError("no held-out structure has a label, so no error can be stated.")
-        points = parity(load(potential, Path.cwd()), potential.e0, held_out)
-        errors = ErrorStatistics.from_parity(points)
+        every = [*(earlier or []), potential]
+        parities = [parity(load(p, Path.cwd()), p.e0, held_out) for p in every]
+        points, errors = parities[-1], ErrorStatistics.from_parity(parities[-1])
         return HeldOutDoc(
             errors=errors,
             parity=points,
+            learning_curve=[_point(p, found) for p, found in zip(every, parities, strict=True)],
             checks=[
                 check("held-out energy RMSE", errors.energy_rmse, self.max_energy_rmse, "eV/atom"),
                 check("held-out force RMSE", errors.force_rmse, self.max_force_rmse, "eV/Å"),
             ],
         )
+
+
+def _point(potential: PotentialDoc, points: list[ParityPoint]) -> LearningPoint:
+    errors = ErrorStatistics.from_parity(points)
+    return LearningPoint(
+        n_labels=potential.n_labels, energy_rmse=errors.energy_rmse, force_rmse=errors.force_rmse
+    )
