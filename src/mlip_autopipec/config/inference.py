@@ -14,7 +14,7 @@ from mlip_autopipec.config.models import MLIPConfig
 
 _CUTOFF_IN_NEIGHBOURS = 2.2
 _HOTTEST = 0.7  # of the melting point; small periodic cells melt early
-_FUNCTIONS = 120
+_FUNCTIONS = 200
 _REQUIRED_SEEDS = 11  # perfect crystal, volumes, dimers and free atom of one element
 
 
@@ -73,7 +73,7 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
         Inferred(
             "training.n_functions",
             _FUNCTIONS,
-            "a middling size: some 30 µs/atom and step in the evaluator",
+            "a middling size: some 60 µs per atom and step in the evaluator",
         ),
         _temperatures(elements),
         _timestep(crystals),
@@ -129,10 +129,10 @@ def _timestep(crystals: Sequence[Atoms]) -> Inferred:
 
 def _n_initial(n_atoms: int, n_functions: int, n_elements: int, n_crystals: int) -> Inferred:
     required = _REQUIRED_SEEDS * n_crystals + 6 * (n_elements**2 + n_elements - 2) // 2
-    filling = math.ceil(n_elements * n_functions / n_atoms)
+    filling = math.ceil(0.5 * n_elements * n_functions / n_atoms)
     return Inferred(
         "active_learning.n_initial",
         required + filling,
         f"{required} required ones (crystals, volumes, dimers, free atoms) and {filling} cells of about "
-        f"{n_atoms} atoms, so that environments are as many as basis functions",
+        f"{n_atoms} atoms, for half as many environments as basis functions: the walks bring the rest",
     )

@@ -42,8 +42,8 @@ class DOptimalSelectionMaker(SelectionMaker):
 
     name: str = "select d-optimal"
     cutoff: float = 5.0
-    n_functions: int = 120
-    energy_sigma: float = 0.002
+    n_functions: int = 200
+    energy_sigma: float = 0.001
     force_sigma: float = 0.05
     stress_sigma: float = 0.003
     prior_precision: float = 0.01

@@ -65,8 +65,8 @@ class LinearAceFitMaker(FitMaker):
 
     name: str = "fit linear ace"
     cutoff: float = 5.0
-    n_functions: int = 120
-    energy_sigma: float = 0.002
+    n_functions: int = 200
+    energy_sigma: float = 0.001
     force_sigma: float = 0.05
     stress_sigma: float = 0.003
     energy_scale: float = 0.3
