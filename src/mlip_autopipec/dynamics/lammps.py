@@ -68,7 +68,7 @@ class LammpsMDMaker(ExplorationMaker):
     ensemble: Literal["nve", "nvt", "npt"] = "npt"
     pressure: float = 0.0
     gamma_every: int = 5
-    gamma_select: float = 2.0
+    gamma_select: float = 3.0
     max_frames: int = 20
     frame_spacing: int = 40
     damping: float = 100.0

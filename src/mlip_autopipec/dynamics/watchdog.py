@@ -23,7 +23,7 @@ class StopRule(MSONable):
         Largest instantaneous temperature over the thermostat's, dimensionless.
     """
 
-    gamma: float = 5.0
+    gamma: float = 10.0
     smallest_distance: float = 0.85
     temperature_ratio: float = 6.0
 

@@ -44,7 +44,7 @@ class SeedStructuresMaker(Maker):
     n_strained: int = 40
     n_rattled: int = 40
     n_volumes: int = 4
-    max_strain: float = 0.08
+    max_strain: float = 0.06
     rattle: float = 0.08
     dimer_distances: tuple[float, ...] = (0.65, 0.75, 0.9, 1.1, 1.4)
     isolated_atoms: bool = True
