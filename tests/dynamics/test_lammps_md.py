@@ -209,7 +209,7 @@ def test_what_ended_a_run_is_read_from_the_table_first_and_the_failure_second():
     }
     for reason, failure in failures.items():
         assert maker._end(table, 300.0, failure) == (reason, None)
-    assert maker._end(table | {"v_gamma": [9.0]}, 300.0, failures["lost_atoms"]) == ("gamma", 9.0)
+    assert maker._end(table | {"v_gamma": [99.0]}, 300.0, failures["lost_atoms"]) == ("gamma", 99.0)
     with pytest.raises(CalculationError, match="disk full"):
         maker._end(table, 300.0, CalculationError("disk full"))
 

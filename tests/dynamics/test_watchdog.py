@@ -25,7 +25,7 @@ HEADER = ("Step", "Temp", "PotEng")
 )
 def test_the_first_limit_met_ends_the_walk_and_a_broken_geometry_is_named_first(signs, expected):
     calm = {"gamma": 1.0, "distance_ratio": 1.0, "temperature_ratio": 1.0}
-    assert StopRule().verdict(**(calm | signs)) == expected
+    assert StopRule(gamma=5.0).verdict(**(calm | signs)) == expected
 
 
 @given(st.floats(1.01, 50), st.floats(0, 100))

@@ -76,7 +76,7 @@ def test_volumes_are_even(seeds):
         atoms = c.structure.to_ase()
         strains.append((atoms.get_volume() / crystal.get_volume()) ** (1 / 3) - 1)
         assert atoms.get_scaled_positions() == pytest.approx(crystal.get_scaled_positions(), abs=1e-9)
-    assert strains == pytest.approx([-0.08, -0.08 / 3, 0.08 / 3, 0.08])
+    assert strains == pytest.approx([-0.06, -0.02, 0.02, 0.06])
 
 
 def test_supercells_are_large_enough_and_round():

@@ -83,7 +83,11 @@ def test_information_is_that_of_the_whole_posterior(maker, pool):
     after = prior.copy()
     for c in chosen.candidates:
         block = design.block(c.structure.to_ase())
-        for rows, sigma in ((block.energy[None], 0.002), (block.forces, 0.05), (block.stress, 0.003)):
+        for rows, sigma in (
+            (block.energy[None], maker.energy_sigma),
+            (block.forces, maker.force_sigma),
+            (block.stress, maker.stress_sigma),
+        ):
             after += rows.T @ rows / sigma**2
     expected = 0.5 * (np.linalg.slogdet(after)[1] - np.linalg.slogdet(prior)[1])
     assert sum(chosen.gain) == pytest.approx(expected, rel=1e-6)
