@@ -7,13 +7,13 @@ from ase.calculators.emt import EMT
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from mlip_autopipec.ace import AcePotential, DesignMatrix, build_basis
+from mlip_autopipec.ace import AcePotential, DesignMatrix, RowScales, build_basis
 from mlip_autopipec.ace.basis import BasisSpec
 from mlip_autopipec.schemas import ErrorStatistics, LabelBatchDoc, ParityPoint, PotentialDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker
 from mlip_autopipec.training.dataset import assemble
-from mlip_autopipec.training.linear import RowScales, fit_linear, weighted_rows, weighted_targets
+from mlip_autopipec.training.linear import fit_linear, weighted_targets
 from mlip_autopipec.validation.prediction import parity
 
 
@@ -102,7 +102,7 @@ def test_rows_and_targets_are_in_the_same_order_and_weighting(training, rows):
     for block, target, item, factor in zip(rows[1], targets, training.labels, factors, strict=True):
         label = item.label
         n_atoms = label.structure.n_atoms
-        assert weighted_rows(block, scales, factor).shape[0] == len(target)
+        assert block.weighted(scales, factor).shape[0] == len(target)
         assert target[0] * factor * 0.002 == pytest.approx((label.energy - 3.51 * n_atoms) / n_atoms)
         forces = target[1 : 1 + 3 * n_atoms].reshape(-1, 3)
         assert forces * factor * 0.05 == pytest.approx(np.array(label.forces))
@@ -115,7 +115,7 @@ def test_rows_and_targets_are_in_the_same_order_and_weighting(training, rows):
 def test_looser_rows_weigh_less(rows):
     scales = RowScales(0.002, 0.05, 0.003)
     block = rows[1][0]
-    assert weighted_rows(block, scales, 4.0) == pytest.approx(weighted_rows(block, scales) / 4.0)
+    assert block.weighted(scales, 4.0) == pytest.approx(block.weighted(scales) / 4.0)
 
 
 def stress_error(training, rows, scales):

@@ -11,7 +11,7 @@ from mlip_autopipec.ace.basis import (
     smoothness_prior,
 )
 from mlip_autopipec.ace.core import SCAN_FROM, choose_core, dimer_scan, falling_pairs
-from mlip_autopipec.ace.design import DesignBlock, DesignMatrix
+from mlip_autopipec.ace.design import DesignBlock, DesignMatrix, RowScales
 from mlip_autopipec.ace.environment import environment, shortest_distances
 from mlip_autopipec.ace.files import PotentialFiles, compare_files, write_potential
 from mlip_autopipec.ace.potential import AceCalculator, AcePotential, Evaluation
@@ -26,6 +26,7 @@ __all__ = [
     "DesignMatrix",
     "Evaluation",
     "PotentialFiles",
+    "RowScales",
     "active_set_inverse",
     "build_basis",
     "choose_core",

@@ -85,7 +85,7 @@ def import_pyace() -> Any:
     except ImportError as error:
         raise MissingProgramError(
             "python-ace, the ACE basis and evaluator, is not installed.",
-            hint="install it: pip install --pre 'mlip_autopipec[pacemaker]' (licence: non-commercial).",
+            hint="install it: pip install --pre 'python-ace>=0.4.0rc1' (licence: non-commercial).",
         ) from error
     return pyace
 

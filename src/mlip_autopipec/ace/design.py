@@ -16,6 +16,25 @@ _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @dataclass(frozen=True)
+class RowScales:
+    """Standard deviations that make rows of different kinds comparable.
+
+    Parameters
+    ----------
+    energy
+        Of an energy per atom in eV/atom.
+    force
+        Of a force component in eV/Å.
+    stress
+        Of a stress component in eV/Å^3.
+    """
+
+    energy: float
+    force: float
+    stress: float
+
+
+@dataclass(frozen=True)
 class DesignBlock:
     """The rows of one structure.
 
@@ -33,6 +52,26 @@ class DesignBlock:
     energy: Array
     forces: Array
     stress: Array | None
+
+    def weighted(self, scales: RowScales, factor: float = 1.0) -> Array:
+        """Stack the rows, each divided by its standard deviation.
+
+        Parameters
+        ----------
+        scales
+            Standard deviations by kind.
+        factor
+            Multiplies all of them, dimensionless.
+
+        Returns
+        -------
+        numpy.ndarray
+            Energy, force and stress rows, shape ``(1 + 3 n_atoms (+ 6), n_functions)``.
+        """
+        parts = [self.energy[None, :] / scales.energy, self.forces / scales.force]
+        if self.stress is not None:
+            parts.append(self.stress / scales.stress)
+        return np.vstack(parts) / factor
 
 
 class DesignMatrix:

@@ -5,6 +5,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+_WIDTH = 120
+_AT_RUN = ("oracle.ecutwfc", "oracle.ecutrho")
+
 
 def explain_config(path: Path) -> None:
     """Print all values of a configuration.
@@ -15,17 +18,16 @@ def explain_config(path: Path) -> None:
         The configuration file.
     """
     from mlip_autopipec.config import load_config
+    from mlip_autopipec.config.reference import configuration_units
     from mlip_autopipec.flows.build import plan
 
     table = Table(box=None, pad_edge=False)
-    for column in ("key", "value", "source", "reason"):
-        table.add_column(column, overflow="fold")
+    for column, fold in (("key", False), ("value", True), ("source", False), ("reason", True)):
+        table.add_column(column, no_wrap=not fold, overflow="fold")
+    units = configuration_units()
     for value in plan(load_config(path), path.parent).values:
-        shown = (
-            "from the pseudopotentials" if value.path in _AT_RUN and value.value is None else str(value.value)
-        )
+        undecided = value.path in _AT_RUN and value.value is None
+        shown = "from the pseudopotentials" if undecided else f"{value.value} {units.get(value.path, '')}"
         table.add_row(value.path, shown, value.source, value.reason)
-    Console().print(table)
-
-
-_AT_RUN = ("oracle.ecutwfc", "oracle.ecutrho")
+    # A reason is a sentence: on a narrow terminal it would stand one word a line.
+    Console(width=max(Console().width, _WIDTH)).print(table)

@@ -88,7 +88,7 @@ def _cutoff(crystals: Sequence[Atoms]) -> Inferred:
     return Inferred(
         "training.cutoff",
         value,
-        f"{_CUTOFF_IN_NEIGHBOURS} times the shortest neighbour distance ({nearest:.2f} Å), 4.5 to 7",
+        f"{_CUTOFF_IN_NEIGHBOURS} times the shortest neighbour ({nearest:.2f} Å), within 4.5 to 7 Å",
     )
 
 

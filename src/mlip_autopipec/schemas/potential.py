@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -12,8 +13,6 @@ from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.files import unpack_file
 from mlip_autopipec.schemas.label import LabelledStructure
 from mlip_autopipec.schemas.structure import FileData, Origin
-
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 class ParityPoint(Document):
@@ -76,7 +75,7 @@ class ParityPoint(Document):
             energy_predicted=energy / n_atoms,
             forces_reference=np.ravel(label.forces).tolist(),
             forces_predicted=np.ravel(forces).tolist(),
-            stress_reference=[label.stress[i][j] for i, j in _VOIGT] if both and label.stress else None,
+            stress_reference=full_3x3_to_voigt_6_stress(label.stress).tolist() if both else None,
             stress_predicted=np.ravel(stress).tolist() if both and stress is not None else None,
         )
 

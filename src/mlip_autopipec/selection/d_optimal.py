@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import BasisSpec, DesignMatrix, build_basis, smoothness_prior
+from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, build_basis, smoothness_prior
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.numerics import greedy_d_optimal
 from mlip_autopipec.schemas import CandidateStructure, LabelBatchDoc, PotentialDoc, SelectionDoc
@@ -89,11 +89,8 @@ class DOptimalSelectionMaker(SelectionMaker):
         """Rows over their standard deviations; atoms out of each other's reach have none."""
         if not len(neighbor_list("i", atoms, self.cutoff)):
             return np.zeros((1, design.n_functions))
-        block = design.block(atoms)
-        parts = [block.energy[None, :] / self.energy_sigma, block.forces / self.force_sigma]
-        if block.stress is not None:
-            parts.append(block.stress / self.stress_sigma)
-        return np.vstack(parts)
+        scales = RowScales(self.energy_sigma, self.force_sigma, self.stress_sigma)
+        return design.block(atoms).weighted(scales)
 
 
 def _distinct(candidates: list[CandidateStructure], known: set[str]) -> list[CandidateStructure]:

@@ -1,64 +1,21 @@
 """The linear fit itself: weighted rows in, coefficients and active set out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import DesignBlock, DesignMatrix, active_set_inverse, smoothness_prior
+from mlip_autopipec.ace import DesignBlock, DesignMatrix, RowScales, active_set_inverse, smoothness_prior
 from mlip_autopipec.numerics import EvidenceFit, evidence_ridge
 from mlip_autopipec.training.dataset import TrainingSet
 
 Array = NDArray[np.float64]
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-
-
-@dataclass(frozen=True)
-class RowScales:
-    """Standard deviations that make rows of different kinds comparable.
-
-    Parameters
-    ----------
-    energy
-        Of an energy per atom in eV/atom.
-    force
-        Of a force component in eV/Å.
-    stress
-        Of a stress component in eV/Å^3.
-    """
-
-    energy: float
-    force: float
-    stress: float
-
-
-def weighted_rows(block: DesignBlock, scales: RowScales, factor: float = 1.0) -> Array:
-    """Stack the rows of a structure, each divided by its standard deviation.
-
-    Parameters
-    ----------
-    block
-        The rows.
-    scales
-        Standard deviations by kind.
-    factor
-        Multiplies all of them, dimensionless.
-
-    Returns
-    -------
-    numpy.ndarray
-        Energy, force and stress rows, shape ``(1 + 3 n_atoms (+ 6), n_functions)``.
-    """
-    parts = [block.energy[None, :] / scales.energy, block.forces / scales.force]
-    if block.stress is not None:
-        parts.append(block.stress / scales.stress)
-    return np.vstack(parts) / factor
 
 
 def weighted_targets(training: TrainingSet, scales: RowScales, factors: Array) -> list[Array]:
-    """Labels in the order and weighting of :func:`weighted_rows`.
+    """Labels in the order and weighting of ``DesignBlock.weighted``.
 
     Parameters
     ----------
@@ -78,7 +35,7 @@ def weighted_targets(training: TrainingSet, scales: RowScales, factors: Array) -
     for item, energy, factor in zip(training.labels, training.cohesive_energies(), factors, strict=True):
         parts = [np.array([energy / scales.energy]), np.ravel(item.label.forces) / scales.force]
         if item.label.stress is not None:
-            parts.append(np.array([item.label.stress[i][j] for i, j in _VOIGT]) / scales.stress)
+            parts.append(full_3x3_to_voigt_6_stress(item.label.stress) / scales.stress)
         targets.append(np.concatenate(parts) / factor)
     return targets
 
@@ -106,7 +63,7 @@ def fit_linear(
     EvidenceFit
         Coefficients in eV and diagnostics; the noise is in units of ``scales``.
     """
-    rows = [weighted_rows(block, scales, f) for block, f in zip(blocks, factors, strict=True)]
+    rows = [block.weighted(scales, f) for block, f in zip(blocks, factors, strict=True)]
     targets = weighted_targets(training, scales, factors)
     return evidence_ridge(np.vstack(rows), np.concatenate(targets), smoothness_prior(basis))
 

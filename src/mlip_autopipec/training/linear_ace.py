@@ -14,6 +14,7 @@ from mlip_autopipec.ace import (
     CoreSwitch,
     DesignBlock,
     DesignMatrix,
+    RowScales,
     build_basis,
     choose_core,
     compare_files,
@@ -33,7 +34,7 @@ from mlip_autopipec.schemas import (
 from mlip_autopipec.schemas.files import pack_file
 from mlip_autopipec.training.base import FitMaker
 from mlip_autopipec.training.dataset import TrainingSet, assemble, importance
-from mlip_autopipec.training.linear import RowScales, fit_linear, linear_active_set
+from mlip_autopipec.training.linear import fit_linear, linear_active_set
 
 _N_COMPARED = 5
 
