@@ -433,3 +433,10 @@ def test_says_when_an_old_job_folder_cannot_be_put_aside(run):
     (in_the_way / "file").touch()
     with pytest.raises(StoreError, match=r"job folder .* cannot be cleared"):
         run(jobs.fail(7))
+
+
+def test_what_needs_a_failed_replacement_is_skipped_and_not_tried(run):
+    """Its reference is handed on by `store_inputs`, which succeeds whatever it refers to."""
+    summary, events = run(after(jobs.replace_by_failure(1)))
+    assert (summary.failed, summary.skipped) == (1, 1)
+    assert [event.name for event in events if event.kind == "skipped"] == ["add"]

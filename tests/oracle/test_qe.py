@@ -51,7 +51,7 @@ def test_the_folder_keeps_input_and_output(fake_pw, silicon, tmp_path):
 def test_an_unconverged_run_is_no_label(fake_pw, si2, tmp_path):
     fake_pw("scf_maxstep3", 2)
     with pytest.raises(
-        UnconvergedError, match=r"convergence NOT achieved \[unconverged, exit status 2\]"
+        UnconvergedError, match=r"convergence NOT achieved \(unconverged, exit status 2\)"
     ) as caught:
         QeStaticMaker().compute(si2, tmp_path)
     assert caught.value.directory == tmp_path

@@ -63,7 +63,7 @@ class Progress:
         counts[f"{event.kind}{'' if work else ' other'}"] += 1
         if event.kind == "failed":
             self._print(key, event.name, f"failed: {event.error}")
-            self.console.print(f"    folder: {event.folder}", highlight=False, soft_wrap=True)
+            self.console.print(f"    folder: {event.folder}", highlight=False, markup=False, soft_wrap=True)
         elif event.kind in ("done", "reused"):
             self._finished(event, key)
         if self._live is not None:
@@ -85,7 +85,9 @@ class Progress:
     def _print(self, key: tuple[str, object], title: str, text: str) -> None:
         generation = "" if key[1] is None else f"gen {key[1]}"
         since = self._clock(self._begun.get(key, monotonic()))
-        self.console.print(f"{generation:<7} {title:<9} {text}   {since}", highlight=False, soft_wrap=True)
+        self.console.print(
+            f"{generation:<7} {title:<9} {text}   {since}", highlight=False, markup=False, soft_wrap=True
+        )
 
     def _clock(self, since: float) -> str:
         minutes, seconds = divmod(int(monotonic() - since), 60)

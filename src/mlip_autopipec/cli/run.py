@@ -42,7 +42,7 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
     settings = get_settings()
     directory = _make(directory, config)
     console = Console()
-    console.print(f"run folder {directory}", highlight=False, soft_wrap=True)
+    console.print(f"run folder {directory}", highlight=False, markup=False, soft_wrap=True)
     store = open_store(directory, settings)
     flow = identify(plan.flow())
     with Progress(store, console) as progress:

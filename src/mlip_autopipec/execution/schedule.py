@@ -45,6 +45,11 @@ class JobNode:
         """Whether the job cannot do without one of its inputs."""
         return bool(self.document) and self.document["config"]["on_missing_references"] == "error"
 
+    @property
+    def passes_references(self) -> bool:
+        """Whether the job hands its inputs on unread, as `store_inputs` does for a replaced job."""
+        return bool(self.document) and not self.document["config"]["resolve_references"]
+
     def ancestors(self) -> list[str]:
         """Return the id of this job and of those that brought it into being."""
         found, node = [], self
@@ -105,7 +110,8 @@ class Schedule:
         stop_children
             Whether its dependents are not to run.
         """
-        node.failed |= failed
+        # Handing on a reference to a failed job succeeds; who takes it is not helped by that.
+        node.failed |= failed or (node.passes_references and node.input_failed)
         node.stopped |= stop_children
         self._close([node])
 

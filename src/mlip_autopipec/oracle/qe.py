@@ -356,7 +356,7 @@ def failure(outcome: PwOutcome, run: ProcessResult, directory: Path) -> Calculat
     """
     kind = UnconvergedError if outcome.status is PwStatus.UNCONVERGED else CalculationError
     return kind(
-        f"pw.x: {outcome.message} [{outcome.status}, exit status {run.returncode}].",
+        f"pw.x: {outcome.message} ({outcome.status}, exit status {run.returncode}).",
         hint=outcome.hint,
         directory=directory,
         log_tail=tail(run.stdout) or tail(run.stderr),

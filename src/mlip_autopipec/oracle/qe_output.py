@@ -169,7 +169,7 @@ def without_symptom(stdout: str, returncode: int) -> PwOutcome:
     if returncode < 0 or returncode > 123:
         return PwOutcome(
             PwStatus.KILLED,
-            f"killed from outside (exit status {returncode})",
+            "killed from outside",
             "run it again; if it happens again the machine may be short of memory.",
         )
     if returncode == 0:
