@@ -9,7 +9,7 @@ export MPLBACKEND := Agg
 .PHONY: help demo demo-fast test lint types docs-reference programs clean
 
 help:
-	@echo "make demo       silicon by DFT (pw.x): a whole campaign, about 10 minutes"
+	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
 	@echo "make demo-fast  copper by ASE's EMT potential (not DFT): the same loop, about 2 minutes"
 	@echo "make test       linters, types, import rules and tests"
 	@echo "make programs   apt-get the programs that some tests need (root)"
