@@ -6,9 +6,9 @@ from ase.data import atomic_numbers, covalent_radii
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from mlip_autopipec.ace import nearest_distance
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.generation import prototypes
-from mlip_autopipec.generation.perturb import nearest_distance
 from mlip_autopipec.generation.prototypes import atomic_volume
 
 # spglib 2 warns of its own change; pymatgen of elements without electronegativity.

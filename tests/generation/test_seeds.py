@@ -7,9 +7,10 @@ from ase.neighborlist import neighbor_list
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlip_autopipec.ace import nearest_distance
 from mlip_autopipec.errors import StructureError
 from mlip_autopipec.generation import SeedStructuresMaker
-from mlip_autopipec.generation.perturb import dimers, nearest_distance, rattled, strained
+from mlip_autopipec.generation.perturb import dimers, rattled, strained
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.testing import maker_unchanged
 

@@ -12,7 +12,7 @@ from mlip_autopipec.ace.basis import (
 )
 from mlip_autopipec.ace.core import SCAN_FROM, choose_core, dimer_scan, falling_pairs
 from mlip_autopipec.ace.design import DesignBlock, DesignMatrix, RowScales
-from mlip_autopipec.ace.environment import environment, shortest_distances
+from mlip_autopipec.ace.environment import environment, nearest_distance, shortest_distances
 from mlip_autopipec.ace.files import PotentialFiles, compare_files, write_potential
 from mlip_autopipec.ace.potential import AceCalculator, AcePotential, Evaluation
 
@@ -38,6 +38,7 @@ __all__ = [
     "functions",
     "grade",
     "import_pyace",
+    "nearest_distance",
     "shortest_distances",
     "smoothness_prior",
     "write_active_set",

@@ -71,26 +71,23 @@ def choose_core(spec: BasisSpec, coefficients: Array, shortest: Mapping[str, flo
     FitError
         No width makes the dimer energy of a pair monotonic.
     """
+    r_in = {pair: shortest.get(pair, _unseen(pair)) - _MARGIN for pair in spec.pairs}
     chosen: dict[str, CoreSwitch] = {}
-    for pair in spec.pairs:
-        first, second = pair.split("-")
-        radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in (first, second))
-        r_in = shortest.get(pair, _UNSEEN_PAIR * float(radii)) - _MARGIN
-        chosen[pair] = CoreSwitch(r_in, _WIDTHS[0] * r_in)
+    falling = spec.pairs
     for width in _WIDTHS:
+        chosen |= {pair: CoreSwitch(r_in[pair], width * r_in[pair]) for pair in falling}
         falling = falling_pairs(spec, coefficients, chosen)
         if not falling:
             return chosen
-        for pair in falling:
-            chosen[pair] = CoreSwitch(chosen[pair].r_in, width * chosen[pair].r_in)
-    falling = falling_pairs(spec, coefficients, chosen)
-    if falling:
-        raise FitError(
-            f"no core makes the dimer energy of {', '.join(falling)} rise monotonically below "
-            f"{', '.join(f'{chosen[p].r_in:.2f} Å' for p in falling)}.",
-            hint="label dimers of these elements at short distances (generation: dimer_distances).",
-        )
-    return chosen
+    raise FitError(
+        f"no core makes the dimer energy of {', '.join(falling)} rise monotonically below "
+        f"{', '.join(f'{r_in[pair]:.2f} Å' for pair in falling)}.",
+        hint="label dimers of these elements at short distances (generation: dimer_distances).",
+    )
+
+
+def _unseen(pair: str) -> float:
+    return _UNSEEN_PAIR * float(sum(covalent_radii[atomic_numbers[s]] for s in pair.split("-")))
 
 
 def falling_pairs(spec: BasisSpec, coefficients: Array, core: Mapping[str, CoreSwitch]) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace.basis import function_counts
 from mlip_autopipec.ace.environment import environment
 
 Array = NDArray[np.float64]
@@ -90,8 +91,7 @@ class DesignMatrix:
         # The calculator does not keep its evaluator alive; without this reference it would crash.
         self._evaluator = ACEBEvaluator(basis)
         self._calculator = ACECalculator(self._evaluator)
-        counts = [len(a) + len(b) for a, b in zip(basis.basis_rank1, basis.basis, strict=True)]
-        self._offsets = np.concatenate([[0], np.cumsum(counts)])
+        self._offsets = np.concatenate([[0], np.cumsum(list(function_counts(basis).values()))])
 
     @property
     def n_functions(self) -> int:

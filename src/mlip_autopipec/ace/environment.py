@@ -47,6 +47,34 @@ def environment(atoms: Atoms, basis: Any) -> Any:
     return aseatoms_to_atomicenvironment_old(atoms, cutoff=basis.cutoffmax, elements_mapper_dict=elements)
 
 
+def nearest_distance(atoms: Atoms) -> float:
+    """Shortest distance between two atoms, periodic images included.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+
+    Returns
+    -------
+    float
+        In Å.
+
+    Raises
+    ------
+    StructureError
+        It is one atom without periodic images.
+    """
+    if len(atoms) == 1 and not atoms.pbc.any():
+        raise StructureError(f"a free {atoms.symbols[0]} atom has no neighbour.")
+    reach = 1.0
+    while True:
+        distances = neighbor_list("d", atoms, reach)
+        if len(distances):
+            return float(distances.min())
+        reach *= 1.5
+
+
 def shortest_distances(structures: list[Atoms], cutoff: float) -> dict[str, float]:
     """Find the shortest distance of each pair of elements over all structures.
 

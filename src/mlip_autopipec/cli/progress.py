@@ -38,7 +38,7 @@ class Progress:
     store: JobStore
     console: Console
     _begun: dict[tuple[str, object], float] = field(default_factory=dict)
-    _counts: dict[tuple[str, object], Counter[str]] = field(default_factory=dict)
+    _reused: Counter[tuple[str, object]] = field(default_factory=Counter)
     _walks: list[str] = field(default_factory=list)
     _live: Status | None = None
 
@@ -58,9 +58,7 @@ class Progress:
         stage = str(event.metadata.get("stage", ""))
         key = (stage, event.metadata.get("generation"))
         self._begun.setdefault(key, monotonic())
-        counts = self._counts.setdefault(key, Counter())
-        work = "label" in event.metadata or stage == "explore"
-        counts[f"{event.kind}{'' if work else ' other'}"] += 1
+        self._reused[key] += event.kind == "reused" and "label" in event.metadata
         if event.kind == "failed":
             self._print(key, event.name, f"failed: {event.error}")
             self.console.print(f"    folder: {event.folder}", highlight=False, markup=False, soft_wrap=True)
@@ -79,7 +77,7 @@ class Progress:
                 ("explore", key[1]), "explore", _walked([d for d in docs if isinstance(d, ExplorationDoc)])
             )
         elif event.name.startswith(_LAST):
-            title, text = _described(load_output(self.store, event.uuid), self._counts[key]["reused"])
+            title, text = _described(load_output(self.store, event.uuid), self._reused[key])
             self._print(key, title, text)
 
     def _print(self, key: tuple[str, object], title: str, text: str) -> None:

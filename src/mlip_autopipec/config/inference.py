@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from pymatgen.core import Element
 
+from mlip_autopipec.ace import nearest_distance
 from mlip_autopipec.config.models import MLIPConfig
 
 _CUTOFF_IN_NEIGHBOURS = 2.2
@@ -83,20 +83,13 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
 
 
 def _cutoff(crystals: Sequence[Atoms]) -> Inferred:
-    nearest = min(_nearest(atoms) for atoms in crystals)
+    nearest = min(nearest_distance(atoms) for atoms in crystals)
     value = round(float(np.clip(_CUTOFF_IN_NEIGHBOURS * nearest, 4.5, 7.0)), 1)
     return Inferred(
         "training.cutoff",
         value,
         f"{_CUTOFF_IN_NEIGHBOURS} times the shortest neighbour ({nearest:.2f} Å), within 4.5 to 7 Å",
     )
-
-
-def _nearest(atoms: Atoms) -> float:
-    reach = 2.0
-    while not len(found := neighbor_list("d", atoms, reach)) and reach < 20.0:
-        reach *= 1.4
-    return float(found.min()) if len(found) else reach
 
 
 def _temperatures(elements: Sequence[str]) -> Inferred:

@@ -8,8 +8,6 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
 
-from mlip_autopipec.errors import StructureError
-
 
 def strained(atoms: Atoms, max_strain: float, rng: np.random.Generator) -> Atoms:
     """Apply a random volume change and a random shear.
@@ -63,34 +61,6 @@ def rattled(atoms: Atoms, amplitude: float, rng: np.random.Generator, *, keep_ap
             return result
         displacement *= 0.8
     return result
-
-
-def nearest_distance(atoms: Atoms) -> float:
-    """Shortest distance between two atoms, periodic images included.
-
-    Parameters
-    ----------
-    atoms
-        The structure.
-
-    Returns
-    -------
-    float
-        In Å.
-
-    Raises
-    ------
-    StructureError
-        It is one atom without periodic images.
-    """
-    if len(atoms) == 1 and not atoms.pbc.any():
-        raise StructureError(f"a free {atoms.symbols[0]} atom has no neighbour.")
-    reach = 1.0
-    while True:
-        distances = neighbor_list("d", atoms, reach)
-        if len(distances):
-            return float(distances.min())
-        reach *= 1.5
 
 
 def dimers(elements: Sequence[str], ratios: Sequence[float]) -> list[tuple[Atoms, float]]:

@@ -6,7 +6,8 @@ import numpy as np
 from ase import Atoms
 from jobflow import Maker, job
 
-from mlip_autopipec.generation.perturb import dimers, nearest_distance, rattled, strained
+from mlip_autopipec.ace import nearest_distance
+from mlip_autopipec.generation.perturb import dimers, rattled, strained
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, CandidateSetDoc, CandidateStructure, Origin
 

@@ -7,7 +7,14 @@ import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import DesignBlock, DesignMatrix, RowScales, active_set_inverse, smoothness_prior
+from mlip_autopipec.ace import (
+    DesignBlock,
+    DesignMatrix,
+    RowScales,
+    active_set_inverse,
+    function_counts,
+    smoothness_prior,
+)
 from mlip_autopipec.numerics import EvidenceFit, evidence_ridge
 from mlip_autopipec.training.dataset import TrainingSet
 
@@ -95,8 +102,8 @@ def linear_active_set(
     floors = fit.noise * energy_scale * np.sqrt(fit.prior_precision * smoothness_prior(basis))
     inverses: dict[str, Array] = {}
     start = 0
-    for element, rank1, others in zip(basis.elements_name, basis.basis_rank1, basis.basis, strict=True):
-        stop = start + len(rank1) + len(others)
+    for element, count in function_counts(basis).items():
+        stop = start + count
         found = [rows[element] for rows in per_structure if element in rows]
         inverses[element] = active_set_inverse(np.vstack(found), floors[start:stop])
         start = stop
