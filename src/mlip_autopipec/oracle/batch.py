@@ -132,6 +132,7 @@ def gather_labels(
                     origin=candidate.origin,
                     detail=candidate.detail,
                     gamma=candidate.gamma,
+                    group=candidate.group,
                 )
             )
     check_failures(len(failed), len(labels), max_failed_fraction)

@@ -2,6 +2,7 @@
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ThermoTable, Walker
+from mlip_autopipec.schemas.fit import LinearFitReport, PacemakerFitReport
 from mlip_autopipec.schemas.label import (
     FailedLabel,
     Fingerprint,
@@ -10,9 +11,9 @@ from mlip_autopipec.schemas.label import (
     LabelledStructure,
 )
 from mlip_autopipec.schemas.potential import (
+    BaselineDoc,
     CoreRepulsion,
     ErrorStatistics,
-    LinearFitReport,
     ParityPoint,
     PotentialDoc,
 )
@@ -38,6 +39,7 @@ from mlip_autopipec.schemas.validation import (
 
 __all__ = [
     "AtomicStructure",
+    "BaselineDoc",
     "CampaignDoc",
     "CandidateSetDoc",
     "CandidateStructure",
@@ -60,6 +62,7 @@ __all__ = [
     "LearningPoint",
     "LinearFitReport",
     "Origin",
+    "PacemakerFitReport",
     "ParityPoint",
     "PotentialDoc",
     "SelectionDoc",

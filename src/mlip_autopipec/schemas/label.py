@@ -70,6 +70,9 @@ class LabelledStructure(Document):
     origin: Origin = Field(description="How the structure was made.")
     detail: str = Field("", description="What was done to make it.")
     gamma: float | None = Field(None, description="Extrapolation grade when it was found, MaxVol scale [1].")
+    group: str = Field(
+        "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
+    )
 
 
 class FailedLabel(Document):

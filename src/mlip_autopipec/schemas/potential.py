@@ -11,6 +11,7 @@ from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.files import unpack_file
+from mlip_autopipec.schemas.fit import LinearFitReport, PacemakerFitReport
 from mlip_autopipec.schemas.label import LabelledStructure
 from mlip_autopipec.schemas.structure import FileData, Origin
 
@@ -132,20 +133,6 @@ class ErrorStatistics(Document):
         )
 
 
-class LinearFitReport(Document):
-    """What the linear solver says of its own solution."""
-
-    n_rows: int = Field(description="Rows of the design matrix: energies, force and stress components [1].")
-    n_functions: int = Field(description="Columns of the design matrix: basis functions [1].")
-    rank: int = Field(description="Numerical rank of the weighted design matrix [1].")
-    condition: float = Field(description="Condition number of the regularised normal matrix [1].")
-    prior_precision: float = Field(description="Evidence-maximising precision of the prior, alpha [1/eV^2].")
-    noise: float = Field(description="Evidence-maximising standard deviation of a row of unit weight [eV].")
-    log_evidence: float = Field(description="Log marginal likelihood [nat].")
-    effective_parameters: float = Field(description="Number of parameters that the data determine [1].")
-    evidence_converged: bool = Field(description="Whether the evidence iteration met its tolerance.")
-
-
 class CoreRepulsion(Document):
     """The ZBL core inside the potential file: below `r_in` each atom's energy goes over to ZBL."""
 
@@ -154,6 +141,18 @@ class CoreRepulsion(Document):
     )
     delta_in: dict[str, float] = Field(description="Width of the switch, per pair 'A-B' [Å].")
     scan_from: float = Field(description="Smallest distance of the dimer scan that showed it monotonic [Å].")
+
+
+class BaselineDoc(Document):
+    """A pair potential under the ACE: subtracted from the labels, added by whoever uses the files."""
+
+    kind: Literal["zbl", "lj"] = Field(description="'zbl' (screened nuclear repulsion) or 'lj' (WCA form).")
+    inner: dict[str, float] = Field(
+        description="Per pair 'A-B': where ZBL's switch begins, or sigma of LJ [Å]."
+    )
+    outer: dict[str, float] = Field(description="Per pair 'A-B': where it is zero from on [Å].")
+    epsilon: dict[str, float] | None = Field(None, description="Per pair 'A-B': depth of LJ [eV].")
+    lammps: list[str] = Field(description="The pair_style and pair_coeff lines of LAMMPS, ACE included.")
 
 
 class PotentialDoc(Document):
@@ -170,7 +169,13 @@ class PotentialDoc(Document):
     gamma_scale: Literal["pace-maxvol-linear"] = Field(
         "pace-maxvol-linear", description="Scale of the extrapolation grade: 1 = inside the active set."
     )
-    fit: LinearFitReport = Field(description="What the solver reported.")
+    baseline: BaselineDoc | None = Field(
+        None,
+        description="Pair potential to be added to the files' energy (delta learning); none if they are whole.",
+    )
+    fit: LinearFitReport | PacemakerFitReport = Field(
+        discriminator="method", description="What the solver reported."
+    )
     training_errors: ErrorStatistics = Field(description="Errors on the training set.")
     parity: list[ParityPoint] = Field(repr=False, description="Training set point by point.")
     n_labels: int = Field(description="Number of labelled structures it was fitted to [1].")

@@ -74,6 +74,9 @@ class CandidateStructure(Document):
     gamma: float | None = Field(
         None, description="Largest extrapolation grade of its atoms when it was found, MaxVol scale [1]."
     )
+    group: str = Field(
+        "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
+    )
     required: bool = Field(False, description="To be labelled whatever the selection thinks of it.")
 
 

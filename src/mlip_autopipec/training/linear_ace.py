@@ -72,7 +72,12 @@ class LinearAceFitMaker(FitMaker):
     stress_sigma: float = 0.003
     energy_scale: float = 0.3
 
-    def fit(self, batches: list[LabelBatchDoc], directory: Path) -> PotentialDoc:
+    def fit(
+        self,
+        batches: list[LabelBatchDoc],
+        directory: Path,
+        initial: PotentialDoc | None = None,  # noqa: ARG002 - a linear fit needs no start
+    ) -> PotentialDoc:
         """Fit, write the files, read them back; see :class:`FitMaker`."""
         start = perf_counter()
         training = assemble(batches, self.cutoff)
