@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     pseudo_dir: Path | None = Field(
         None, description="Folder of UPF pseudopotentials; default: the one of `mlip-auto setup qe`."
     )
+    pacemaker_command: str | None = Field(
+        None,
+        description="Command of pacemaker; default: that of `mlip-auto setup pacemaker`, else of python-ace.",
+    )
     workers: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)),
         gt=0,

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import zipfile
 
+import itertools
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -20,6 +22,7 @@ from mlip_autopipec.ace import (
     build_basis,
     choose_core,
     compare_files,
+    default_prior,
     dimer_scan,
     environment,
     falling_pairs,
@@ -28,10 +31,10 @@ from mlip_autopipec.ace import (
     grade,
     import_pyace,
     shortest_distances,
-    smoothness_prior,
     write_active_set,
     write_potential,
 )
+from mlip_autopipec.ace.basis import level
 from mlip_autopipec.errors import CalculationError, ConfigError, FitError, StructureError
 
 SPEC = BasisSpec(("Zr", "Cu"), cutoff=4.5, n_functions=25)
@@ -62,15 +65,16 @@ def structures():
 @pytest.fixture(scope="module")
 def coefficients(basis):
     size = len(basis.basis_coeffs)
-    return np.random.default_rng(0).normal(size=size) / np.sqrt(smoothness_prior(basis))
+    degrees = np.array([sum(f.ns) + sum(f.ls) for f in functions(basis)])
+    return 0.02 * np.random.default_rng(0).normal(size=size) / degrees**2.0
 
 
 @pytest.fixture(scope="module")
-def active_set(design, structures):
+def active_set(basis, design, structures):
     rows = [design.projections(atoms) for atoms in structures]
     return {
         element: active_set_inverse(np.vstack([r[element] for r in rows]), np.full(n, 1e-3))
-        for element, n in function_counts(design._basis).items()
+        for element, n in function_counts(basis).items()
     }
 
 
@@ -108,11 +112,73 @@ def test_about_as_many_functions_as_wanted(basis):
 
 
 def test_rougher_functions_have_the_tighter_prior(basis):
-    prior = smoothness_prior(basis)
-    degree = np.array([sum(f.ns) + sum(f.ls) for f in functions(basis)])
-    assert prior == pytest.approx(degree.astype(float) ** 4)
-    assert smoothness_prior(basis, power=0.0) == pytest.approx(1.0)
-    assert degree.min() >= 1
+    prior = default_prior(basis)
+    precision = np.exp(prior.log_precision(prior.guess))
+    radial = [(f.ns[0], p) for f, p in zip(functions(basis), precision, strict=True) if f.rank == 1]
+    assert len(radial) > 4
+    for (n, looser), (m, tighter) in itertools.pairwise(sorted(radial)):
+        assert (tighter > looser) == (m > n)
+
+
+def test_functions_of_lowest_level_are_taken():
+    spec = BasisSpec(("Cu",), 5.0, 50)
+    more = BasisSpec(("Cu",), 5.0, 120)
+
+    def keys(spec):
+        return {(tuple(f.ns), tuple(f.ls), tuple(f.LS)) for f in functions(build_basis(spec))}
+
+    assert len(keys(spec)) == 50
+    assert len(keys(more)) == 120
+    assert keys(spec) < keys(more)
+    highest = max(level(ns, ls, 1.5) for ns, ls, _ in keys(spec))
+    assert all(level(ns, ls, 1.5) >= highest for ns, ls, _ in keys(more) - keys(spec))
+
+
+def test_a_dear_angular_momentum_is_taken_less():
+    def angular(weight):
+        return sum(sum(f.ls) for f in functions(build_basis(BasisSpec(("Cu",), 5.0, 80, l_weight=weight))))
+
+    assert angular(1.0) > angular(2.5)
+
+
+@pytest.mark.parametrize(("radial", "parameter"), [("SBessel", 1.0), ("ChebExpCos", 4.0), ("ChebPow", 2.0)])
+def test_the_kernel_says_what_python_ace_says_for_every_radial_family(radial, parameter, structures):
+    """Second implementation: python-ace's own projections and basis gradients."""
+    from pyace import ACEBEvaluator, ACECalculator
+
+    basis = build_basis(BasisSpec(("Zr", "Cu"), 4.7, 60, radial, parameter))
+    evaluator = ACEBEvaluator(basis)
+    calculator = ACECalculator(evaluator)
+    design = DesignMatrix(basis)
+    counts = function_counts(basis)
+    for atoms in structures:
+        env = environment(atoms, basis)
+        calculator.compute(env, compute_projections=True, compute_b_grad=True)
+        gradients = np.array(calculator.forces_bfuncs).transpose(0, 2, 1).reshape(3 * len(atoms), -1)
+        found = design.block(atoms, stress=False)
+        assert found.forces == pytest.approx(gradients, abs=1e-8 * np.abs(gradients).max())
+        rows = design.projections(atoms)
+        for symbol in counts:
+            mine = [
+                row
+                for row, s in zip(calculator.projections, atoms.get_chemical_symbols(), strict=False)
+                if s == symbol
+            ]
+            if mine:
+                assert rows[symbol] == pytest.approx(np.array(mine), abs=1e-9 * np.abs(mine).max())
+
+
+def test_blocks_on_all_cores_are_those_one_by_one(design, structures):
+    for block, atoms in zip(design.blocks(structures, [True] * len(structures)), structures, strict=True):
+        alone = design.block(atoms)
+        assert (block.energy == alone.energy).all()
+        assert (block.forces == alone.forces).all()
+        assert (block.stress is None) == (alone.stress is None)
+
+
+def test_a_quaternary_basis_has_as_many_functions_of_each_element_as_asked():
+    basis = build_basis(BasisSpec(("Ag", "Au", "Cu", "Pd"), 4.5, 100))
+    assert function_counts(basis) == dict.fromkeys(("Ag", "Au", "Cu", "Pd"), 100)
 
 
 # Design rows

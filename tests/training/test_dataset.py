@@ -6,10 +6,10 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from mlip_autopipec.errors import FitError
+from mlip_autopipec.errors import ConfigError, FitError
 from mlip_autopipec.schemas import AtomicStructure, Fingerprint, LabelBatchDoc, LabelDoc, LabelledStructure
 from mlip_autopipec.testing import label_batch
-from mlip_autopipec.training.dataset import assemble, importance, reference_energies
+from mlip_autopipec.training.dataset import assemble, importance, one_fingerprint, reference_energies
 
 CUTOFF = 4.0
 
@@ -69,6 +69,25 @@ def test_compositions_that_cannot_be_told_apart_share_e0():
     assert e0 == pytest.approx({"Cu": -3.5, "Zr": -3.5})
 
 
+def test_e0_can_be_demanded_of_isolated_atoms_or_of_the_compositions():
+    labels = [labelled(atom("Cu"), -1.0, "isolated_atom"), labelled(dimer("Cu2"), -7.0)]
+    assert reference_energies(labels, "isolated") == ({"Cu": -1.0}, "labelled isolated atoms")
+    e0, source = reference_energies(labels, "least_squares")
+    assert e0 == pytest.approx({"Cu": -3.0})  # (1 * -1 + 2 * -7) / (1 + 4)
+    assert source == "least squares over the compositions"
+    with pytest.raises(FitError, match=r"each element; Cu has none \(labelled: none\)"):
+        reference_energies(labels[1:], "isolated")
+    with pytest.raises(ConfigError, match="'e0' must be one of auto, isolated, least_squares, got 'best'"):
+        reference_energies(labels, "best")
+
+
+def test_two_energies_of_one_free_atom_are_refused():
+    pair = [labelled(atom("Cu"), energy, "isolated_atom", label_id=f"l{energy}") for energy in (-1.0, -1.2)]
+    with pytest.raises(FitError, match=r"isolated Cu atom has two energies: -1.0.* eV \(l-1.0\) and -1.2"):
+        reference_energies(pair)
+    assert reference_energies(pair, "least_squares")[0] == pytest.approx({"Cu": -1.1})
+
+
 def test_lonely_atoms_are_left_out_with_a_reason():
     slab = Atoms("Cu3", positions=[[0, 0, 0], [0, 0, 2.5], [0, 0, 12]], cell=[20, 20, 40], pbc=True)
     found = assemble(
@@ -124,6 +143,18 @@ def test_another_pseudopotential_does():
     pair = [labelled(dimer("Cu2"), -1.0, fingerprint=f) for f in prints]
     with pytest.raises(FitError, match="pseudopotential of Cu: aaaaaaaaaaaa… / bbbbbbbbbbbb…"):
         assemble([batch(*pair)], CUTOFF)
+
+
+def test_conditions_are_compared_with_all_labels_before_not_with_the_first_only():
+    pseudos = ({"Cu": "c" * 64}, {"Zr": "a" * 64}, {"Zr": "b" * 64})
+    prints = [Fingerprint(code="pw.x", version="7", pseudopotentials=p) for p in pseudos]
+    labels = [
+        labelled(dimer(e), -1.0, fingerprint=f, label_id=e)
+        for e, f in zip(("Cu2", "Zr2", "CuZr"), prints, strict=True)
+    ]
+    assert one_fingerprint(labels[:2]).pseudopotentials == pseudos[0] | pseudos[1]
+    with pytest.raises(FitError, match=r"labels Zr2 and CuZr were .* conditions: pseudopotential of Zr: aaa"):
+        one_fingerprint(labels)
 
 
 def test_nothing_to_fit_is_an_error():

@@ -7,13 +7,12 @@ from ase.calculators.emt import EMT
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from mlip_autopipec.ace import AcePotential, DesignMatrix, RowScales, build_basis
-from mlip_autopipec.ace.basis import BasisSpec
+from mlip_autopipec.ace import AcePotential, BasisSpec, DesignMatrix, RowScales
 from mlip_autopipec.schemas import ErrorStatistics, LabelBatchDoc, ParityPoint, PotentialDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker
 from mlip_autopipec.training.dataset import assemble
-from mlip_autopipec.training.linear import fit_linear, weighted_targets
+from mlip_autopipec.training.linear import LinearProblem, fit_linear, targets_of
 from mlip_autopipec.validation.prediction import parity
 
 
@@ -31,8 +30,16 @@ def test_the_document_tells_how_it_was_made(copper, copper_batch):
     assert copper.e0_source == "labelled isolated atoms"
     assert copper.n_labels == copper_batch.n_labels
     assert [line.split(": ")[1] for line in copper.excluded] == ["isolated atom, gives E0"]
-    assert [file.name for file in copper.files] == ["potential.yaml", "potential.yace", "potential.asi"]
-    assert copper.fit.n_functions == sum(copper.n_functions.values()) == copper.fit.rank
+    assert [file.name for file in copper.files] == [
+        "potential.yaml",
+        "potential.yace",
+        "potential.asi",
+        "potential.posterior.npz",
+    ]
+    assert copper.fit.n_functions == sum(copper.n_functions.values()) == copper.fit.basis.n_functions
+    assert 0 < copper.fit.rank <= copper.fit.n_functions
+    assert copper.fit.trials == []
+    assert copper.fit.force_noise == pytest.approx(0.05 * copper.fit.noise)
     assert copper.fit.evidence_converged
     assert max(copper.file_differences.values()) < 1e-5
     assert {"python-ace", "mlip_autopipec", "numpy"} == set(copper.versions)
@@ -89,75 +96,79 @@ def training(copper_batch):
     return assemble([copper_batch], 5.0)
 
 
-@pytest.fixture(scope="module")
-def rows(training):
-    basis = build_basis(BasisSpec(("Cu",), 5.0, 40))
-    design = DesignMatrix(basis)
-    return basis, [design.block(atoms) for atoms in training.structures]
+def problem(training, scales, factors=None):
+    return LinearProblem(
+        training.structures,
+        targets_of(training, None),
+        np.ones(len(training.labels)) if factors is None else factors,
+        [item.label_id for item in training.labels],
+        scales,
+    )
 
 
-def test_rows_and_targets_are_in_the_same_order_and_weighting(training, rows):
+SPEC = BasisSpec(("Cu",), 5.0, 40)
+
+
+def test_targets_are_the_labels_in_the_order_and_weighting_of_the_rows(training):
     scales, factors = RowScales(0.002, 0.05, 0.003), np.linspace(1.0, 2.0, len(training.labels))
-    targets = weighted_targets(training, scales, factors)
-    for block, target, item, factor in zip(rows[1], targets, training.labels, factors, strict=True):
-        label = item.label
+    asked = problem(training, scales, factors)
+    design = fit_linear(asked.part([0, 1]), SPEC).design
+    blocks = design.blocks(asked.structures, asked.with_stress)
+    for block, target, item, factor in zip(blocks, asked.targets, training.labels, factors, strict=True):
+        label, weighted = item.label, target.weighted(scales, factor)
         n_atoms = label.structure.n_atoms
-        assert block.weighted(scales, factor).shape[0] == len(target)
-        assert target[0] * factor * 0.002 == pytest.approx((label.energy - 3.51 * n_atoms) / n_atoms)
-        forces = target[1 : 1 + 3 * n_atoms].reshape(-1, 3)
+        assert block.weighted(scales, factor).shape[0] == len(weighted)
+        assert weighted[0] * factor * 0.002 == pytest.approx((label.energy - 3.51 * n_atoms) / n_atoms)
+        forces = weighted[1 : 1 + 3 * n_atoms].reshape(-1, 3)
         assert forces * factor * 0.05 == pytest.approx(np.array(label.forces))
         if label.stress is not None:
             s = np.array(label.stress)
             voigt = [s[0, 0], s[1, 1], s[2, 2], s[1, 2], s[0, 2], s[0, 1]]
-            assert target[-6:] * factor * 0.003 == pytest.approx(np.array(voigt))
+            assert weighted[-6:] * factor * 0.003 == pytest.approx(np.array(voigt))
 
 
-def test_looser_rows_weigh_less(rows):
+def test_looser_rows_weigh_less(training):
     scales = RowScales(0.002, 0.05, 0.003)
-    block = rows[1][0]
+    design = fit_linear(problem(training, scales).part([0, 1]), SPEC).design
+    block = design.block(training.structures[0])
     assert block.weighted(scales, 4.0) == pytest.approx(block.weighted(scales) / 4.0)
 
 
-def stress_error(training, rows, scales):
-    basis, blocks = rows
-    fit = fit_linear(basis, blocks, training, scales, np.ones(len(blocks)))
+def stress_error(training, scales):
+    fit = fit_linear(problem(training, scales), SPEC)
     off = [
-        block.stress @ fit.coefficients - np.array(item.label.stress).ravel()[[0, 4, 8, 5, 2, 1]]
-        for block, item in zip(blocks, training.labels, strict=True)
-        if block.stress is not None
+        fit.design.block(atoms).stress @ fit.solution.coefficients
+        - np.array(item.label.stress).ravel()[[0, 4, 8, 5, 2, 1]]
+        for atoms, item in zip(training.structures, training.labels, strict=True)
+        if item.label.stress is not None
     ]
     return float(np.sqrt(np.mean(np.square(off))))
 
 
-def test_stress_alone_teaches_the_potential_its_stress(training, rows):
+def test_stress_alone_teaches_the_potential_its_stress(training):
     """Energies and forces weigh next to nothing: with a wrong sign the error would double, not vanish."""
     labels = [np.ravel(i.label.stress) for i in training.labels if i.label.stress is not None]
     size = float(np.sqrt(np.mean(np.square(labels))))
-    assert stress_error(training, rows, RowScales(1e4, 1e4, 1e-4)) < 0.02 * size
+    assert stress_error(training, RowScales(1e4, 1e4, 1e-4)) < 0.02 * size
 
 
-def test_stress_learnt_from_stress_gives_the_right_forces_and_volume(training, rows):
-    basis, blocks = rows
+def test_stress_learnt_from_stress_gives_the_right_forces_and_volume(training):
     crystal = next(i for i, item in enumerate(training.labels) if item.origin == "user")
-    fit = fit_linear(basis, blocks, training, RowScales(1e4, 1e4, 1e-4), np.ones(len(blocks)))
-    design = DesignMatrix(basis)
+    fit = fit_linear(problem(training, RowScales(1e4, 1e4, 1e-4)), SPEC)
     energies = []
-    for scale in (0.995, 1.0, 1.005):
-        atoms = training.structures[crystal].copy()
-        atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
-        energies.append(design.block(atoms, stress=False).energy @ fit.coefficients)
     by_emt = []
     for scale in (0.995, 1.0, 1.005):
         atoms = training.structures[crystal].copy()
         atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        energies.append(fit.design.block(atoms, stress=False).energy @ fit.solution.coefficients)
         atoms.calc = EMT()
         by_emt.append(atoms.get_potential_energy() / len(atoms))
     # never saw an energy, yet the curve over the volume is the integral of the stress it saw
     assert np.diff(energies) == pytest.approx(np.diff(by_emt), rel=0.1, abs=2e-5)
 
 
-def test_more_weight_on_stress_fits_stress_better(training, rows):
-    errors = [stress_error(training, rows, RowScales(0.002, 0.05, sigma)) for sigma in (1e3, 1e-5)]
+def test_more_weight_on_stress_fits_stress_better(training):
+    errors = [stress_error(training, RowScales(0.002, 0.05, sigma)) for sigma in (1e3, 1e-5)]
     assert errors[1] < 0.5 * errors[0]
 
 

@@ -1,6 +1,6 @@
 """Which ACE functions describe an environment, and how smooth each is expected to be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
@@ -9,12 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlip_autopipec.errors import ConfigError, MissingProgramError
+from mlip_autopipec.numerics import PriorModel
 
 Array = NDArray[np.float64]
 
-_NRAD_BY_ORDER = (12, 8, 5, 3)
-_LMAX_BY_ORDER = (0, 6, 4, 2)
+RADIAL_FAMILIES = ("SBessel", "ChebExpCos", "ChebPow")
+"""Radial bases of the file format that vanish at the cut-off (ChebLinear does not)."""
+
+_ORDER_COST = (1.0, 1.0, 1.15, 1.8, 2.7)  # what a degree counts at body order 2, 3, 4, 5, 6 (rank 1 to 5)
+_NRAD_LIMITS = (20, 18, 15, 9, 6)  # by rank; beyond them the product space explodes and teaches nothing
+_LMAX_LIMITS = (0, 8, 6, 2, 1)
+_MAX_LEVEL = 40
 _SPLINE_STEP = 0.001
+_PRIOR_GUESS = (-3.0, -7.5, -6.0, -4.0, -3.0, 1.0, 0.6)  # see prior_features; benchmarks/zuo.py
+_PRIOR_WIDTH = (3.0, 3.0, 3.0, 3.0, 3.0, 0.5, 0.5)
 _NO_CORE = (0.1, 0.05)  # r_in and delta_in in Å that no structure reaches
 
 
@@ -45,12 +53,21 @@ class BasisSpec:
     cutoff
         Cut-off radius of every bond in Å.
     n_functions
-        Number of functions per element; those of lowest total degree are taken, so about this many result.
+        Number of functions per element; those of lowest level (see :func:`level`) are taken.
+    radial
+        Radial family, one of :data:`RADIAL_FAMILIES`.
+    radial_parameter
+        Its parameter lambda, dimensionless; of no effect for ``"SBessel"``.
+    l_weight
+        How much one unit of angular momentum counts against one of the radial index, dimensionless.
     """
 
     elements: tuple[str, ...]
     cutoff: float
     n_functions: int
+    radial: str = "SBessel"
+    radial_parameter: float = 1.0
+    l_weight: float = 1.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "elements", tuple(sorted(set(self.elements))))
@@ -60,6 +77,14 @@ class BasisSpec:
             raise ConfigError(f"'cutoff' must be larger than 1 Å, got {self.cutoff}.")
         if self.n_functions < 10:
             raise ConfigError(f"'n_functions' must be at least 10, got {self.n_functions}.")
+        if self.radial not in RADIAL_FAMILIES:
+            accepted = ", ".join(RADIAL_FAMILIES)
+            raise ConfigError(f"'radial' must be one of {accepted}, got {self.radial!r}.")
+        if min(self.radial_parameter, self.l_weight) <= 0.0:
+            raise ConfigError(
+                f"'radial_parameter' and 'l_weight' must be positive, "
+                f"got {self.radial_parameter} and {self.l_weight}."
+            )
 
     @property
     def pairs(self) -> list[str]:
@@ -90,7 +115,9 @@ def import_pyace() -> Any:
     return pyace
 
 
-def build_basis(spec: BasisSpec, core: Mapping[str, CoreSwitch] | None = None) -> Any:
+def build_basis(
+    spec: BasisSpec, core: Mapping[str, CoreSwitch] | None = None, core_strength: float = 1.0
+) -> Any:
     """Build the basis set with all coefficients zero.
 
     Parameters
@@ -99,6 +126,8 @@ def build_basis(spec: BasisSpec, core: Mapping[str, CoreSwitch] | None = None) -
         The choice of basis.
     core
         Core switch of each pair ``'A-B'`` (sorted symbols); none for one that is never switched off.
+    core_strength
+        Factor on ZBL in the core: 1, or 0 where a pair baseline outside the file gives the repulsion.
 
     Returns
     -------
@@ -106,35 +135,93 @@ def build_basis(spec: BasisSpec, core: Mapping[str, CoreSwitch] | None = None) -
         Spherical-Bessel radial functions, one density, linear embedding.
     """
     pyace = import_pyace()
-    bonds: dict[Any, Any] = {"ALL": _bond(spec.cutoff, CoreSwitch(*_NO_CORE))}
+    bonds: dict[Any, Any] = {"ALL": _bond(spec, CoreSwitch(*_NO_CORE), core_strength)}
     for pair, switch in (core or {}).items():
         first, second = pair.split("-")
-        bonds[(first, second)] = _bond(spec.cutoff, switch)
-    config = pyace.create_multispecies_basis_config(
-        {
-            "deltaSplineBins": _SPLINE_STEP,
-            "elements": list(spec.elements),
-            "embeddings": {
-                "ALL": {"npot": "FinnisSinclairShiftedScaled", "fs_parameters": [1, 1], "ndensity": 1}
-            },
-            "bonds": bonds,
-            "functions": {
-                "number_of_functions_per_element": spec.n_functions,
-                "ALL": {"nradmax_by_orders": list(_NRAD_BY_ORDER), "lmax_by_orders": list(_LMAX_BY_ORDER)},
-            },
-        }
+        bonds[(first, second)] = _bond(spec, switch, core_strength)
+    return pyace.ACEBBasisSet(_configuration(spec, bonds))
+
+
+def level(ns: Sequence[int], ls: Sequence[int], l_weight: float) -> float:
+    r"""Degree by which functions are taken: :math:`c_\nu \sum_t (n_t - 1 + w\, l_t)`, dearer at high order.
+
+    Parameters
+    ----------
+    ns
+        Radial indices, from 1.
+    ls
+        Angular momenta.
+    l_weight
+        w, dimensionless.
+
+    Returns
+    -------
+    float
+        Dimensionless level.
+    """
+    return _ORDER_COST[len(ns) - 1] * (sum(ns) - len(ns) + l_weight * sum(ls))
+
+
+def _configuration(spec: BasisSpec, bonds: Mapping[Any, Any]) -> Any:
+    """Let python-ace list all functions up to a level that is high enough, and keep the lowest."""
+    orders = len(_ORDER_COST) if len(spec.elements) == 1 else len(_ORDER_COST) - 1
+    for highest in range(2, _MAX_LEVEL):
+        reach = [highest / cost for cost in _ORDER_COST[:orders]]
+        config = import_pyace().create_multispecies_basis_config(
+            {
+                "deltaSplineBins": _SPLINE_STEP,
+                "elements": list(spec.elements),
+                "embeddings": {
+                    "ALL": {"npot": "FinnisSinclairShiftedScaled", "fs_parameters": [1, 1], "ndensity": 1}
+                },
+                "bonds": bonds,
+                "functions": {
+                    "ALL": {
+                        "nradmax_by_orders": [
+                            min(int(r) + 1, limit) for r, limit in zip(reach, _NRAD_LIMITS, strict=False)
+                        ],
+                        "lmax_by_orders": [
+                            min(int(0.5 * r / spec.l_weight), limit)
+                            for r, limit in zip(reach, _LMAX_LIMITS, strict=False)
+                        ],
+                    }
+                },
+            }
+        )
+        if _keep_lowest(config, spec, highest):
+            return config
+    raise ConfigError(
+        f"'n_functions' of {spec.n_functions} for {len(spec.elements)} elements is more than can be listed."
     )
-    return pyace.ACEBBasisSet(config)
 
 
-def _bond(cutoff: float, core: CoreSwitch) -> dict[str, Any]:
+def _keep_lowest(config: Any, spec: BasisSpec, highest: int) -> bool:
+    """Keep each element's functions of lowest level; say whether there were enough of them."""
+    for element in spec.elements:
+        blocks = [block for block in config.funcspecs_blocks if block.block_name.split()[0] == element]
+        keyed = [[(_key(f, spec.l_weight), f) for f in block.funcspecs] for block in blocks]
+        complete = sorted(key for block in keyed for key, _ in block if key[0] <= highest)
+        if len(complete) < spec.n_functions:
+            return False
+        last = complete[spec.n_functions - 1]
+        for block, functions_of in zip(blocks, keyed, strict=True):
+            block.funcspecs = [f for key, f in functions_of if key <= last]
+    return True
+
+
+def _key(f: Any, l_weight: float) -> tuple[Any, ...]:
+    ns, ls = f.ns, f.ls
+    return level(ns, ls, l_weight), len(ns), f.elements, ns, ls, f.LS
+
+
+def _bond(spec: BasisSpec, core: CoreSwitch, core_strength: float) -> dict[str, Any]:
     return {
-        "radbase": "SBessel",
-        "radparameters": [1.0],
-        "rcut": cutoff,
+        "radbase": spec.radial,
+        "radparameters": [spec.radial_parameter],
+        "rcut": spec.cutoff,
         "dcut": 0.01,
         "NameOfCutoffFunction": "cos",
-        "core-repulsion": [1.0, 1.0],
+        "core-repulsion": [core_strength, 1.0],
         "inner_cutoff_type": "zbl",
         "r_in": core.r_in,
         "delta_in": core.delta_in,
@@ -176,26 +263,45 @@ def function_counts(basis: Any) -> dict[str, int]:
     return dict(zip(basis.elements_name, counts, strict=True))
 
 
-def smoothness_prior(basis: Any, power: float = 4.0) -> Array:
-    r"""Relative prior precision of each function: rough functions are expected to matter less.
+def prior_features(basis: Any) -> Array:
+    r"""Describe each function for the prior: its rank, its radial and its angular degree.
 
-    The precision is :math:`\left(\sum_t n_t + l_t\right)^{p}`, the algebraic smoothness prior [1]_.
+    The log precision of a coefficient is linear in them, :math:`\ln\pi = a_\nu + b \sum_t (n_t - 1) +
+    c \sum_t l_t`: an exponential smoothness prior with an amplitude for each rank [1]_.
 
     Parameters
     ----------
     basis
         An ``ACEBBasisSet``.
-    power
-        Exponent p, dimensionless.
 
     Returns
     -------
     numpy.ndarray
-        Dimensionless precisions, shape ``(n_functions,)``.
+        One column each of ranks 1 to 5 (1 where the function has it), radial and angular degree, shape
+        ``(n_functions, 7)``.
 
     References
     ----------
     .. [1] W. C. Witt et al., J. Chem. Phys. 159, 164101 (2023), section II.D.
     """
-    degrees = np.array([sum(f.ns) + sum(f.ls) for f in functions(basis)], dtype=float)
-    return np.asarray(degrees**power)
+    listed = functions(basis)
+    ranks = np.array([f.rank for f in listed])
+    columns = [ranks == rank for rank in range(1, len(_ORDER_COST) + 1)]
+    columns += [[sum(f.ns) - f.rank for f in listed], [sum(f.ls) for f in listed]]
+    return np.array(columns, dtype=float).T
+
+
+def default_prior(basis: Any) -> PriorModel:
+    """Return the prior that is expected before any data: what silicon, copper and molybdenum agree on.
+
+    Parameters
+    ----------
+    basis
+        An ``ACEBBasisSet``.
+
+    Returns
+    -------
+    PriorModel
+        For rows in units of 1 meV/atom, 0.05 eV/Å and 0.003 eV/Å^3; wide enough for other units.
+    """
+    return PriorModel(prior_features(basis), np.array(_PRIOR_GUESS), np.array(_PRIOR_WIDTH))

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace.baseline import PairBaseline, unseen_distance
 from mlip_autopipec.ace.basis import BasisSpec, CoreSwitch, build_basis, import_pyace
 from mlip_autopipec.ace.environment import environment
 from mlip_autopipec.errors import FitError
@@ -19,7 +19,6 @@ SCAN_FROM = 0.4
 _SCAN_STEP = 0.01
 _MARGIN = 1.0e-6  # Å; keeps rounding from switching the closest training pair
 _WIDTHS = (0.25, 0.35, 0.15, 0.45, 0.1, 0.6)  # of r_in; tried in this order
-_UNSEEN_PAIR = 0.7  # of the sum of covalent radii
 
 
 def dimer_scan(energy: Callable[[Atoms], float], pair: str, distances: Array) -> Array:
@@ -44,7 +43,12 @@ def dimer_scan(energy: Callable[[Atoms], float], pair: str, distances: Array) ->
     return np.array([energy(dimer) for dimer in dimers])
 
 
-def choose_core(spec: BasisSpec, coefficients: Array, shortest: Mapping[str, float]) -> dict[str, CoreSwitch]:
+def choose_core(
+    spec: BasisSpec,
+    coefficients: Array,
+    shortest: Mapping[str, float],
+    baseline: PairBaseline | None = None,
+) -> dict[str, CoreSwitch]:
     """Choose where each pair goes over to ZBL, so that its dimer energy rises all the way in.
 
     The switch begins at the shortest distance in the training set, so no training structure is touched by
@@ -60,6 +64,8 @@ def choose_core(spec: BasisSpec, coefficients: Array, shortest: Mapping[str, flo
     shortest
         Shortest training distance in Å by pair ``'A-B'``; for pairs that never met, 0.7 of the sum of the
         covalent radii is taken.
+    baseline
+        The pair potential under the ACE; then the ACE is switched off and the baseline is what remains.
 
     Returns
     -------
@@ -71,12 +77,12 @@ def choose_core(spec: BasisSpec, coefficients: Array, shortest: Mapping[str, flo
     FitError
         No width makes the dimer energy of a pair monotonic.
     """
-    r_in = {pair: shortest.get(pair, _unseen(pair)) - _MARGIN for pair in spec.pairs}
+    r_in = {pair: shortest.get(pair, unseen_distance(pair)) - _MARGIN for pair in spec.pairs}
     chosen: dict[str, CoreSwitch] = {}
     falling = spec.pairs
     for width in _WIDTHS:
         chosen |= {pair: CoreSwitch(r_in[pair], width * r_in[pair]) for pair in falling}
-        falling = falling_pairs(spec, coefficients, chosen)
+        falling = falling_pairs(spec, coefficients, chosen, baseline)
         if not falling:
             return chosen
     raise FitError(
@@ -86,11 +92,12 @@ def choose_core(spec: BasisSpec, coefficients: Array, shortest: Mapping[str, flo
     )
 
 
-def _unseen(pair: str) -> float:
-    return _UNSEEN_PAIR * float(sum(covalent_radii[atomic_numbers[s]] for s in pair.split("-")))
-
-
-def falling_pairs(spec: BasisSpec, coefficients: Array, core: Mapping[str, CoreSwitch]) -> list[str]:
+def falling_pairs(
+    spec: BasisSpec,
+    coefficients: Array,
+    core: Mapping[str, CoreSwitch],
+    baseline: PairBaseline | None = None,
+) -> list[str]:
     """List the pairs whose dimer energy falls anywhere on the way in from ``r_in``.
 
     Parameters
@@ -101,6 +108,8 @@ def falling_pairs(spec: BasisSpec, coefficients: Array, core: Mapping[str, CoreS
         One per function in eV.
     core
         Core switch by pair.
+    baseline
+        The pair potential under the ACE.
 
     Returns
     -------
@@ -108,14 +117,15 @@ def falling_pairs(spec: BasisSpec, coefficients: Array, core: Mapping[str, CoreS
         Pairs ``'A-B'``; empty if all rise monotonically.
     """
     pyace = import_pyace()
-    basis = build_basis(spec, core)
+    basis = build_basis(spec, core, 1.0 if baseline is None else 0.0)
     basis.basis_coeffs = coefficients
     evaluator = pyace.ACEBEvaluator(basis)
     calculator = pyace.ACECalculator(evaluator)
 
     def energy(atoms: Atoms) -> float:
         calculator.compute(environment(atoms, basis), compute_projections=False)
-        return float(calculator.energy)
+        added = 0.0 if baseline is None else float(baseline.evaluate(atoms)[0].sum())
+        return float(calculator.energy) + added
 
     falling = []
     for pair, switch in core.items():

@@ -1,5 +1,9 @@
 """Rows of the linear model: what each basis function contributes to energy, forces and stress."""
 
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,13 +11,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace.basis import function_counts
-from mlip_autopipec.ace.environment import environment
+from mlip_autopipec.ace.kernel import Rows, compute_rows
+from mlip_autopipec.ace.tables import channels, function_table, neighbour_table, radial_table
 
 Array = NDArray[np.float64]
-
-_STRAIN = 2.0e-5
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -76,34 +77,28 @@ class DesignBlock:
 
 
 class DesignMatrix:
-    """Computes rows of the linear model for one basis.
+    """Computes rows of the linear model for one basis by the compiled kernel.
 
     Parameters
     ----------
     basis
-        An ``ACEBBasisSet`` with linear embedding and no core switch within reach of the structures.
+        An ``ACEBBasisSet``; embedding and core switch play no role here.
     """
 
     def __init__(self, basis: Any) -> None:
-        from pyace import ACEBEvaluator, ACECalculator
-
-        self._basis = basis
-        # The calculator does not keep its evaluator alive; without this reference it would crash.
-        self._evaluator = ACEBEvaluator(basis)
-        self._calculator = ACECalculator(self._evaluator)
-        self._offsets = np.concatenate([[0], np.cumsum(list(function_counts(basis).values()))])
+        used = channels(basis)
+        self._radial = radial_table(basis, used)
+        self._table = function_table(basis, used)
+        self._elements = list(basis.elements_name)
+        self.cutoff = float(basis.cutoffmax)
 
     @property
     def n_functions(self) -> int:
         """Number of columns."""
-        return int(self._offsets[-1])
+        return int(self._table.first[-1])
 
     def block(self, atoms: Atoms, *, stress: bool = True) -> DesignBlock:
-        r"""Compute the rows of one structure.
-
-        Energy and forces come from the evaluator's basis gradients. The stress rows are central
-        differences of the energy row under the six strains, :math:`\sigma = V^{-1}\,dE/d\epsilon`; their
-        relative error is about 1e-9.
+        r"""Compute the rows of one structure; stress rows are :math:`\sigma = V^{-1}\,dE/d\epsilon`.
 
         Parameters
         ----------
@@ -117,13 +112,38 @@ class DesignMatrix:
         DesignBlock
             Its rows.
         """
-        env = environment(atoms, self._basis)
-        self._calculator.compute(env, compute_projections=True, compute_b_grad=True)
-        energy = self._sum_projections(env) / len(atoms)
-        gradients = np.array(self._calculator.forces_bfuncs)  # (n_atoms, n_functions, 3)
-        forces = gradients.transpose(0, 2, 1).reshape(3 * len(atoms), self.n_functions)
-        rows = self._stress_rows(atoms) if stress and atoms.pbc.all() else None
-        return DesignBlock(energy, forces, rows)
+        found = self._rows(atoms, gradients=True)
+        stressed = stress and bool(atoms.pbc.all())
+        return DesignBlock(
+            found.energy / len(atoms),
+            found.forces.T,
+            found.virial.T / atoms.get_volume() if stressed else None,
+        )
+
+    def blocks(self, structures: Sequence[Atoms], stress: Sequence[bool]) -> Iterator[DesignBlock]:
+        """Compute the rows of many structures on all cores, in order, a few at a time.
+
+        Parameters
+        ----------
+        structures
+            The structures.
+        stress
+            Whether to compute stress rows, one for each.
+
+        Yields
+        ------
+        DesignBlock
+            Rows of the next structure.
+        """
+        n_threads = len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(n_threads) as pool:
+            waiting: deque[Future[DesignBlock]] = deque()
+            for atoms, stressed in zip(structures, stress, strict=True):
+                waiting.append(pool.submit(self.block, atoms, stress=stressed))
+                if len(waiting) > 2 * n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def projections(self, atoms: Atoms) -> dict[str, Array]:
         """Compute the basis functions of each atom.
@@ -138,32 +158,15 @@ class DesignMatrix:
         dict
             By element, dimensionless, shape ``(n_atoms_of_element, n_functions_of_element)``.
         """
-        env = environment(atoms, self._basis)
-        self._calculator.compute(env, compute_projections=True)
-        rows: dict[str, list[Array]] = {}
-        for kind, row in zip(env.species_type, self._calculator.projections, strict=False):
-            rows.setdefault(self._basis.elements_name[kind], []).append(np.asarray(row))
-        return {element: np.array(found) for element, found in rows.items()}
+        found = self._rows(atoms, gradients=False).projections
+        symbols = np.array(atoms.get_chemical_symbols())
+        counts = np.diff(self._table.first)
+        return {
+            element: found[symbols == element, :count]
+            for element, count in zip(self._elements, counts, strict=True)
+            if element in symbols
+        }
 
-    def _sum_projections(self, env: Any) -> Array:
-        total = np.zeros(self.n_functions)
-        # species_type goes on into the ghost atoms, projections end with the real ones
-        for kind, row in zip(env.species_type, self._calculator.projections, strict=False):
-            total[self._offsets[kind] : self._offsets[kind + 1]] += row
-        return total
-
-    def _stress_rows(self, atoms: Atoms) -> Array:
-        rows = np.empty((6, self.n_functions))
-        for k, (i, j) in enumerate(_VOIGT):
-            sides = []
-            for sign in (1.0, -1.0):
-                strain = np.eye(3)
-                strain[i, j] += 0.5 * sign * _STRAIN
-                strain[j, i] += 0.5 * sign * _STRAIN
-                strained = atoms.copy()
-                strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-                env = environment(strained, self._basis)
-                self._calculator.compute(env, compute_projections=True)
-                sides.append(self._sum_projections(env))
-            rows[k] = (sides[0] - sides[1]) / (2.0 * _STRAIN * atoms.get_volume())
-        return rows
+    def _rows(self, atoms: Atoms, *, gradients: bool) -> Rows:
+        bonds = neighbour_table(atoms, self._elements, self.cutoff)
+        return Rows(*compute_rows(*bonds, self._radial, self._table, gradients))

@@ -9,6 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from mlip_autopipec.ace.active_set import grade, write_active_set
+from mlip_autopipec.ace.baseline import PairBaseline
 from mlip_autopipec.ace.basis import BasisSpec, CoreSwitch, build_basis
 from mlip_autopipec.ace.design import DesignMatrix
 from mlip_autopipec.ace.potential import AcePotential
@@ -36,6 +37,7 @@ def write_potential(
     core: Mapping[str, CoreSwitch],
     coefficients: Array,
     active_set: Mapping[str, Array],
+    baseline: PairBaseline | None = None,
 ) -> PotentialFiles:
     """Write ``potential.yaml``, ``potential.yace`` and ``potential.asi``.
 
@@ -51,6 +53,8 @@ def write_potential(
         One per function in eV, shape ``(n_functions,)``.
     active_set
         Inverse of the active set by element.
+    baseline
+        The pair potential under the ACE; the file then holds no repulsion of its own.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def write_potential(
     FitError
         A coefficient is not finite, or the number of coefficients is wrong.
     """
-    basis = build_basis(spec, core)
+    basis = build_basis(spec, core, 1.0 if baseline is None else 0.0)
     if len(coefficients) != len(basis.basis_coeffs) or not np.isfinite(coefficients).all():
         raise FitError(f"{len(basis.basis_coeffs)} finite coefficients are needed, got {coefficients}.")
     basis.basis_coeffs = coefficients

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace.baseline import BaselineRecord, PairBaseline
 from mlip_autopipec.ace.basis import import_pyace
 from mlip_autopipec.ace.environment import environment
+from mlip_autopipec.ace.uncertainty import ForceErrorModel
 from mlip_autopipec.errors import CalculationError, FitError
 
 Array = NDArray[np.float64]
@@ -43,7 +45,11 @@ class Evaluation:
 
 
 class AcePotential:
-    """Evaluates a ``.yaml`` (with gamma) or ``.yace`` potential by python-ace.
+    """Evaluates a ``.yaml`` (with gamma) or ``.yace`` potential by python-ace, and adds its baseline.
+
+    With a baseline the energy is ``f E_ace + E_baseline``, where f is the core switch in the file. Such a
+    file must be written with a core of zero strength (``core-repulsion: [0, ...]``): the baseline takes its
+    place, and both together would count the repulsion twice.
 
     Parameters
     ----------
@@ -51,6 +57,8 @@ class AcePotential:
         The potential file.
     active_set
         The ``.asi`` file; a ``.yaml`` without it gives no gamma.
+    baseline
+        Pair potential to be added to the energy of the file (delta learning); gamma does not see it.
 
     Raises
     ------
@@ -58,7 +66,10 @@ class AcePotential:
         A file is missing or broken, or is of another kind.
     """
 
-    def __init__(self, path: Path, active_set: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, active_set: Path | None = None, baseline: PairBaseline | None = None
+    ) -> None:
+        self.baseline = baseline
         self.has_gamma = active_set is not None
         try:
             self.basis, self._evaluator = _load(path, active_set)
@@ -99,10 +110,16 @@ class AcePotential:
         except (ValueError, RuntimeError) as error:
             raise CalculationError(f"the potential cannot be evaluated: {error}") from error
         xx, yy, zz, xy, xz, yz = self._calculator.virial
+        energies = np.array(self._calculator.energies, dtype=float)
+        forces = np.array(self._calculator.forces, dtype=float)
+        virial = -np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=float)
+        if self.baseline is not None:
+            added = self.baseline.evaluate(atoms)
+            energies, forces, virial = energies + added[0], forces + added[1], virial + added[2]
         result = Evaluation(
-            energies=np.array(self._calculator.energies, dtype=float),
-            forces=np.array(self._calculator.forces, dtype=float),
-            virial=-np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=float),
+            energies=energies,
+            forces=forces,
+            virial=virial,
             gamma=np.array(self._calculator.gamma_grade, dtype=float) if graded else None,
             shortest=self._shortest(env),
         )
@@ -138,8 +155,48 @@ def _load(path: Path, active_set: Path | None) -> tuple[Any, Any]:
     return basis, pyace.ACECTildeEvaluator(basis)
 
 
+class PotentialRecord(Protocol):
+    """What a document says of a potential; ``PotentialDoc`` does."""
+
+    @property
+    def baseline(self) -> BaselineRecord | None:
+        """Its baseline."""
+
+    def write(self, directory: Path) -> Path:
+        """Write its files and return the ``.yaml``."""
+
+
+def load_potential(record: PotentialRecord, directory: Path) -> AcePotential:
+    """Write a potential's files and load it whole: active set and baseline included.
+
+    Parameters
+    ----------
+    record
+        The potential's document.
+    directory
+        Where its files are written; it must exist.
+
+    Returns
+    -------
+    AcePotential
+        The potential.
+
+    Raises
+    ------
+    FitError
+        A file is broken.
+    """
+    yaml = record.write(directory)
+    baseline = None if record.baseline is None else PairBaseline.from_record(record.baseline)
+    return AcePotential(yaml, yaml.with_suffix(".asi"), baseline)
+
+
 class AceCalculator(Calculator):
-    """ASE calculator: energy with E0, forces, stress, atomic energies and gamma.
+    """ASE calculator: energy with E0, forces, stress, atomic energies, gamma and, on request, force errors.
+
+    ``results["gamma"]`` is there where the potential has an active set, ``results["force_error"]`` where
+    `errors` is given: for each atom the length in eV/Å below which the error of its force lies with the
+    probability the model was calibrated to, shape ``(n_atoms,)``.
 
     Parameters
     ----------
@@ -147,14 +204,24 @@ class AceCalculator(Calculator):
         The potential.
     e0
         Energy of each element's free atom in eV, added per atom; zero if not given.
+    errors
+        Estimates the force errors in every calculation. This costs the design rows of the structure and
+        their product with the posterior, many times the evaluation itself; none to save that.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "energies", "stress"]  # noqa: RUF012 - as in ASE
 
-    def __init__(self, potential: AcePotential, e0: Mapping[str, float] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        potential: AcePotential,
+        e0: Mapping[str, float] | None = None,
+        errors: ForceErrorModel | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.potential = potential
         self.e0 = dict(e0 or {})
+        self.errors = errors
 
     def calculate(
         self,
@@ -177,6 +244,8 @@ class AceCalculator(Calculator):
         }
         if found.gamma is not None:
             self.results["gamma"] = found.gamma
+        if self.errors is not None:
+            self.results["force_error"] = self.errors.force_errors(structure)
         if structure.cell.rank == 3:
             stress = -found.virial / structure.get_volume()
             self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]

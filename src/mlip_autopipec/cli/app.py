@@ -110,6 +110,14 @@ def setup_qe() -> None:
     provide()
 
 
+@setup.command("pacemaker")
+def setup_pacemaker() -> None:
+    """Install pacemaker with TensorFlow from PyPI into an environment of its own (about 2 GB)."""
+    from mlip_autopipec.cli.setup_pacemaker import provide
+
+    provide()
+
+
 def main() -> None:
     """Run the command line; an error on purpose ends in its message, its hint and its exit code."""
     try:

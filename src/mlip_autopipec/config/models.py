@@ -116,7 +116,28 @@ class TrainingConfig(Section):
     force_sigma: Positive | None = Field(None, description="Standard deviation of forces [eV/Å].")
     stress_sigma: Positive | None = Field(None, description="Standard deviation of stresses [eV/Å^3].")
     energy_scale: Positive | None = Field(
-        None, description="Energy above the most stable structure at which they double [eV/atom]."
+        None, description="Energy above the convex hull at which they double [eV/atom]."
+    )
+    label_noise: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = Field(
+        None, description="Noise of the labels' force components [eV/Å]."
+    )
+    baseline: Literal["core", "zbl", "lj"] | None = Field(
+        None, description="'core': ZBL inside the potential file; 'zbl' or 'lj': delta learning over it."
+    )
+    baseline_reach: Positive | None = Field(
+        None, description="End of the baseline over the shortest training distance of each pair [1]."
+    )
+    tune: bool | None = Field(
+        None, description="Whether radial family, cut-off and size of the basis are chosen by the evidence."
+    )
+    max_cost: Positive | None = Field(
+        None, description="Ceiling on the cost of a tuned basis by the cost model [µs/atom]."
+    )
+    final_fit: Literal["linear", "pacemaker"] | None = Field(
+        None, description="The last fit: the loop's linear ACE, or the non-linear one of `pacemaker`."
+    )
+    milestone_every: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Generations between non-linear fits for the learning curve; 0 for none [1]."
     )
 
 

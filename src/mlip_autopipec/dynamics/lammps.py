@@ -7,7 +7,7 @@ from typing import Literal
 
 from ase.io.lammpsdata import write_lammps_data
 
-from mlip_autopipec.ace import AcePotential
+from mlip_autopipec.ace import load_potential
 from mlip_autopipec.dynamics.base import ExplorationMaker
 from mlip_autopipec.dynamics.lammps_library import LammpsLibrary
 from mlip_autopipec.dynamics.lammps_log import read_thermo
@@ -92,8 +92,7 @@ class LammpsMDMaker(ExplorationMaker):
         """Walk; see :class:`ExplorationMaker`."""
         begin = perf_counter()
         self._check(potential, structure)
-        yaml = potential.write(directory)
-        ace = AcePotential(yaml, yaml.with_suffix(".asi"))
+        ace = load_potential(potential, directory)
         observer = Observer(ace, potential.core.r_in, self.gamma_select, self.gamma_every)
         with LammpsLibrary(directory, potential.elements, observer.force, n_signals=2) as engine:
             if previous is not None and previous.restart is not None:
@@ -130,6 +129,7 @@ class LammpsMDMaker(ExplorationMaker):
                 self.frame_spacing,
                 halted=reason == "gamma",
                 detail=f"MD at {walker.temperature:g} K",
+                group=trajectory(walker),
             ),
             final=AtomicStructure.from_ase(observer.last.atoms),
             restart=pack_file(directory / _RESTART) if reason in _SANE else None,
@@ -234,6 +234,22 @@ class LammpsMDMaker(ExplorationMaker):
         if "the potential" in str(failure):
             return "not_finite", None
         raise failure
+
+
+def trajectory(walker: Walker) -> str:
+    """Name the trajectory of a walker: the same after each halt, another if it starts anew.
+
+    Parameters
+    ----------
+    walker
+        The walker.
+
+    Returns
+    -------
+    str
+        The group of its frames.
+    """
+    return f"md-{walker.start}-{walker.temperature:g}K-{walker.seed}"
 
 
 def _run(engine: LammpsLibrary, n_steps: int) -> CalculationError | None:

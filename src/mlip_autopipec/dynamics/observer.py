@@ -66,7 +66,9 @@ class Observer:
             self._grade(Frame(step, atoms, float(found.gamma.max())), found.shortest)
         return ForceResult(float(found.energies.sum()), found.forces, found.virial, self._signals)
 
-    def candidates(self, most: int, spacing: int, *, halted: bool, detail: str) -> list[CandidateStructure]:
+    def candidates(
+        self, most: int, spacing: int, *, halted: bool, detail: str, group: str = ""
+    ) -> list[CandidateStructure]:
         """Return the frames worth a label, in time order.
 
         Parameters
@@ -79,6 +81,8 @@ class Observer:
             Whether the last graded frame ended the walk; then it is among them, marked as required.
         detail
             Where they come from, for a reader.
+        group
+            Trajectory they belong to.
 
         Returns
         -------
@@ -96,6 +100,7 @@ class Observer:
                 origin="md",
                 detail=f"{detail}, step {frame.step}",
                 gamma=frame.gamma,
+                group=group,
                 required=frame is end,
             )
             for frame in sorted(kept, key=lambda frame: frame.step)

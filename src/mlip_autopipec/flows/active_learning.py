@@ -40,7 +40,10 @@ class ActiveLearningMaker(Maker):
     label_maker
         Labels what was chosen.
     fit_maker
-        Fits.
+        Fits, in seconds.
+    final_fit_maker
+        Fits once more at the end, and at milestones: slow and better; none to deliver the loop's own. The
+        walks go on with the fast potential, which starts the slow one.
     exploration_maker
         Walks.
     validation_maker
@@ -55,6 +58,8 @@ class ActiveLearningMaker(Maker):
         Labels of the first fit, beyond which only required structures go.
     batch_size
         Labels of a later generation, likewise.
+    milestone_every
+        Generations between two slow fits; 0 for the one at the end alone.
     seed
         Seed of all random choices of the loop.
     """
@@ -64,6 +69,7 @@ class ActiveLearningMaker(Maker):
     selection_maker: SelectionMaker = field(default_factory=DOptimalSelectionMaker)
     label_maker: LabelBatchMaker = field(default_factory=LabelBatchMaker)
     fit_maker: FitMaker = field(default_factory=LinearAceFitMaker)
+    final_fit_maker: FitMaker | None = None
     exploration_maker: ExplorationMaker = field(default_factory=LammpsMDMaker)
     validation_maker: ValidationMaker = field(default_factory=ValidationMaker)
     limits: LoopLimits = field(default_factory=LoopLimits)
@@ -71,6 +77,7 @@ class ActiveLearningMaker(Maker):
     n_steps: int = 5000
     n_initial: int = 16
     batch_size: int = 4
+    milestone_every: int = 0
     seed: int = 0
 
     def make(self, structures: list[AtomicStructure]) -> Flow:
@@ -187,7 +194,22 @@ class ActiveLearningMaker(Maker):
                 "potentials": [*state.potentials, fit.uuid],
             }
         )
-        return self._exploration(state, fit.output.training_errors, labels.output, [chosen, labels, fit])
+        made = [chosen, labels, fit]
+        if self.milestone_every and state.generation % self.milestone_every == 0:
+            milestone = self._slow_fit(state)
+            if milestone is not None:
+                state = state.model_copy(update={"milestones": [*state.milestones, milestone.uuid]})
+                made.append(milestone)
+        return self._exploration(state, fit.output.training_errors, labels.output, made)
+
+    def _slow_fit(self, state: WorkflowState) -> Job | None:
+        """Fit to all labels so far, started from the current potential."""
+        if self.final_fit_maker is None:
+            return None
+        batches = [OutputReference(uuid) for uuid in state.batches]
+        fit = self.final_fit_maker.make(batches, OutputReference(state.potential))
+        _tag(fit, "refine", state.generation)
+        return fit
 
     def _exploration(
         self,
@@ -218,11 +240,17 @@ class ActiveLearningMaker(Maker):
         """Validate and write the last document."""
         finals = [OutputReference(uuid).final for uuid in state.completed]
         crystals = OutputReference(state.seeds).reference
-        *earlier, potential = (OutputReference(uuid) for uuid in state.potentials)
+        earlier = [OutputReference(uuid) for uuid in [*state.potentials, *state.milestones]]
+        slow = self._slow_fit(state)
+        if slow is not None:
+            state = state.model_copy(update={"final": slow.uuid})
+        potential = OutputReference(state.delivered)
+        earlier = [reference for reference in earlier if reference.uuid != state.delivered]
         validation = self.validation_maker.make(potential, crystals, finals, earlier)
         end = conclude(state, validation.output, validation.output.uuid)
         _tag(end, "conclude", state.generation)
-        return Flow([validation, end], output=end.output, name="conclusion")
+        before: list[Job] = [] if slow is None else [slow]
+        return Flow([*before, validation, end], output=end.output, name="conclusion")
 
 
 @job(output_schema=CampaignDoc)

@@ -17,7 +17,8 @@ from mlip_autopipec.generation import Prototype, SeedStructuresMaker, prototypes
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.selection import DOptimalSelectionMaker
-from mlip_autopipec.training import LinearAceFitMaker
+from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
+from mlip_autopipec.training.tuning import BasisTuner
 from mlip_autopipec.validation import EosMaker, HeldOutMaker, StabilityMaker
 
 Source = Literal["yours", "inferred", "default"]
@@ -26,12 +27,14 @@ Class = type[Any]  # a Maker or a group of its parameters: any dataclass
 # Which class owns the default of a key; a key of the same name needs no entry in _RENAMED.
 _OWNERS: dict[str, tuple[Class, ...]] = {
     "generation": (SeedStructuresMaker,),
-    "training": (LinearAceFitMaker,),
+    "training": (LinearAceFitMaker, BasisTuner, ActiveLearningMaker),
     "exploration": (LammpsMDMaker, StopRule, ActiveLearningMaker),
     "active_learning": (ActiveLearningMaker, LoopLimits),
     "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker),
 }
 _RENAMED = {"gamma_halt": "gamma"}
+# Keys that choose whether a Maker is there at all.
+_SWITCHES: dict[str, Any] = {"training.tune": False, "training.final_fit": "linear"}
 _SELECTION_KEYS = {f.name for f in fields(DOptimalSelectionMaker)}
 
 
@@ -188,7 +191,8 @@ def _resolve(
         return ResolvedValue(path, given[key], "yours")
     if path in inferred:
         return ResolvedValue(path, inferred[path].value, "inferred", inferred[path].reason)
-    return ResolvedValue(path, _default(_RENAMED.get(key, key), owners), "default")
+    default = _SWITCHES[path] if path in _SWITCHES else _default(_RENAMED.get(key, key), owners)
+    return ResolvedValue(path, default, "default")
 
 
 def _default(name: str, owners: Sequence[Class]) -> Any:
@@ -212,16 +216,23 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
         return found
 
     label_maker = LabelBatchMaker(oracle_maker=_oracle(chosen, part), **part("oracle", LabelBatchMaker))
+    tuner = BasisTuner(**part("training", BasisTuner), seed=seed) if chosen.get("training.tune") else None
     fit = part("training", LinearAceFitMaker)
+    final = None
+    if chosen.get("training.final_fit") == "pacemaker":
+        final = PacemakerFitMaker(cutoff=fit["cutoff"], n_functions=fit["n_functions"], seed=seed)
     walk = part("exploration", LammpsMDMaker)
-    loop = part("exploration", ActiveLearningMaker) | part("active_learning", ActiveLearningMaker)
+    loop: dict[str, Any] = {}
+    for section in ("training", "exploration", "active_learning"):
+        loop |= part(section, ActiveLearningMaker)
     seeds = SeedStructuresMaker(**part("generation", SeedStructuresMaker), seed=seed)
     stability = {"temperature": max(loop["temperatures"]), "timestep": walk["timestep"]}
     return ActiveLearningMaker(
         seed_maker=seeds,
         selection_maker=DOptimalSelectionMaker(**{k: v for k, v in fit.items() if k in _SELECTION_KEYS}),
         label_maker=label_maker,
-        fit_maker=LinearAceFitMaker(**fit),
+        fit_maker=LinearAceFitMaker(**fit, tuner=tuner, seed=seed),
+        final_fit_maker=final,
         exploration_maker=LammpsMDMaker(**walk, stop_rule=StopRule(**part("exploration", StopRule))),
         validation_maker=ValidationMaker(
             label_maker=label_maker,

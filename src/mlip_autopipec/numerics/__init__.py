@@ -3,14 +3,16 @@
 from mlip_autopipec.numerics.cells import isotropic_repeat
 from mlip_autopipec.numerics.doptimal import DesignChoice, greedy_d_optimal
 from mlip_autopipec.numerics.eos import BirchMurnaghan, fit_birch_murnaghan
-from mlip_autopipec.numerics.evidence import EvidenceFit, evidence_ridge
+from mlip_autopipec.numerics.evidence import EvidenceFit, Moments, PriorModel, evidence_fit
 from mlip_autopipec.numerics.maxvol import maxvol
 
 __all__ = [
     "BirchMurnaghan",
     "DesignChoice",
     "EvidenceFit",
-    "evidence_ridge",
+    "Moments",
+    "PriorModel",
+    "evidence_fit",
     "fit_birch_murnaghan",
     "greedy_d_optimal",
     "isotropic_repeat",

@@ -1,4 +1,4 @@
-"""Ridge regression whose strength is set by the evidence."""
+"""Bayesian linear regression from moments, its prior shaped by the evidence."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,97 @@ from mlip_autopipec.errors import FitError
 
 Array = NDArray[np.float64]
 
-_LOG_RATIO_BOUNDS = (-42.0, 15.0)  # natural log of lambda relative to the largest squared singular value
-_LOG_RATIO_TOLERANCE = 1.0e-4
+_SMALLEST_PRECISION = 1.0e-11  # of a column's square sum: keeps the condition within double precision
+_MAX_ITERATIONS = 300
+_SLOPE = 1.0  # nat per unit of a log precision: the maximum is less than a nat away
+
+
+class Moments:
+    """Normal equations of weighted rows, summed as they come: memory does not grow with the data.
+
+    Parameters
+    ----------
+    n_columns
+        Number of columns of the design matrix.
+
+    Attributes
+    ----------
+    gram
+        ``A.T @ A``, shape ``(n_columns, n_columns)``.
+    projection
+        ``A.T @ y``, shape ``(n_columns,)``.
+    square
+        ``y @ y``.
+    n_rows
+        Number of rows.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self.gram = np.zeros((n_columns, n_columns), order="F")
+        self.projection = np.zeros(n_columns)
+        self.square = 0.0
+        self.n_rows = 0
+
+    def add(self, rows: Array, targets: Array) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        rows
+            Rows over their standard deviations, shape ``(n_rows, n_columns)``.
+        targets
+            Targets over the same, shape ``(n_rows,)``.
+
+        Raises
+        ------
+        FitError
+            Shapes do not agree, or a number is not finite.
+        """
+        if rows.shape != (len(targets), len(self.projection)):
+            raise FitError(
+                f"rows of shape {rows.shape} do not fit {len(targets)} targets and "
+                f"{len(self.projection)} columns."
+            )
+        projection, square = rows.T @ targets, float(targets @ targets)
+        # NaN and infinity survive sums and products: the moments tell of them without a look at each number
+        update = linalg.blas.dsyrk(1.0, rows, trans=1, lower=1)
+        if not (
+            np.isfinite(square) and np.isfinite(projection).all() and np.isfinite(update.diagonal()).all()
+        ):
+            raise FitError("the design matrix or its targets hold numbers that are not finite.")
+        self.gram += np.tril(update) + np.tril(update, -1).T
+        self.projection += projection
+        self.square += square
+        self.n_rows += len(targets)
+
+
+@dataclass(frozen=True)
+class PriorModel:
+    r"""A family of priors: :math:`\ln\pi_k = o_k + \sum_j F_{kj} \theta_j`.
+
+    :math:`\pi_k` is the precision of coefficient k in units of the precision of a row of unit weight.
+
+    Parameters
+    ----------
+    features
+        F, shape ``(n_columns, n_features)``.
+    guess
+        Expected theta, shape ``(n_features,)``.
+    width
+        Standard deviation of the expectation, shape ``(n_features,)``; infinite for none.
+    offset
+        o, shape ``(n_columns,)``; zero if not given.
+    """
+
+    features: Array
+    guess: Array
+    width: Array
+    offset: Array | None = None
+
+    def log_precision(self, theta: Array) -> Array:
+        """Evaluate ln pi, shape ``(n_columns,)``."""
+        fixed = 0.0 if self.offset is None else self.offset
+        return np.asarray(fixed + self.features @ theta)
 
 
 @dataclass(frozen=True)
@@ -25,23 +114,29 @@ class EvidenceFit:
         Posterior mean, shape ``(n_columns,)``.
     noise
         Evidence-maximising standard deviation of the rows' residuals, in units of ``y``.
-    prior_precision
-        Evidence-maximising alpha; coefficient k has prior variance ``1 / (alpha * prior[k])``.
+    theta
+        Evidence-maximising parameters of the prior.
+    precision
+        Prior precision of each coefficient in units of y^-2, shape ``(n_columns,)``.
+    covariance_factor
+        U with posterior covariance ``U @ U.T``, upper triangular, shape ``(n_columns, n_columns)``.
     rank
-        Numerical rank of the scaled design matrix.
+        Number of eigenvalues of the prior-scaled normal matrix above rounding.
     condition
-        Condition number of the regularised normal matrix.
+        Condition number of the regularised normal matrix, scaled by the prior.
     effective_parameters
         Number of parameters that the data determine, dimensionless.
     log_evidence
         Log marginal likelihood in nat.
     converged
-        Whether the evidence maximum lies inside the search interval and was located to tolerance.
+        Whether the evidence rises by less than one nat per unit of any parameter of the prior.
     """
 
     coefficients: Array
     noise: float
-    prior_precision: float
+    theta: Array
+    precision: Array
+    covariance_factor: Array
     rank: int
     condition: float
     effective_parameters: float
@@ -49,95 +144,119 @@ class EvidenceFit:
     converged: bool
 
 
-def evidence_ridge(design: Array, y: Array, prior: Array) -> EvidenceFit:
-    r"""Fit :math:`y = A c + \epsilon` with noise and prior strength chosen by the evidence.
+@dataclass(frozen=True)
+class _Solution:
+    mean: Array
+    variance: float
+    log_evidence: float
+    gradient: Array
+    log_precision: Array
 
-    With :math:`c_k \sim N(0, 1/(\alpha p_k))`, :math:`\epsilon \sim N(0, \sigma^2)` and
-    :math:`\lambda = \alpha \sigma^2` the marginal likelihood, maximised over :math:`\sigma` in closed
-    form, depends on :math:`\lambda` alone [1]_, equations 3.77 to 3.86; that one-dimensional function
-    is maximised by bracketing, which unlike the fixed-point iteration cannot diverge.
+
+def evidence_fit(moments: Moments, prior: PriorModel, *, noise_floor: float = 0.0) -> EvidenceFit:
+    r"""Fit with noise and prior chosen by the evidence.
+
+    With :math:`H = A^T A + \mathrm{diag}(\pi)`, :math:`M = y^T y - b^T H^{-1} b` and
+    :math:`\sigma^2 = M / n` in closed form, the log evidence is
+    :math:`-\tfrac12 [n \ln 2\pi\sigma^2 + M/\sigma^2 + \ln\det H - \sum_k \ln\pi_k]`, and
+    :math:`\partial/\partial\ln\pi_k = \tfrac12 [1 - \pi_k (H^{-1}_{kk} + \mu_k^2/\sigma^2)]`
+    ([1]_, section 3.5, with one precision a coefficient). L-BFGS maximises it over theta, with a Gaussian
+    expectation of theta that matters only where the data say little.
 
     Parameters
     ----------
-    design
-        Matrix A, shape ``(n_rows, n_columns)``; rows already divided by their standard deviations.
-    y
-        Targets, shape ``(n_rows,)``, divided likewise.
+    moments
+        Normal equations.
     prior
-        Relative prior precisions p, shape ``(n_columns,)``, positive.
+        The family of priors.
+    noise_floor
+        Smallest noise that is believed, e.g. of the labels, in units of ``y``.
 
     Returns
     -------
     EvidenceFit
-        Posterior mean and diagnostics.
+        Posterior mean, factor of the covariance and diagnostics.
 
     Raises
     ------
     FitError
-        Shapes do not agree, a number is not finite, the targets are all zero, or LAPACK failed.
+        There is nothing to fit, or LAPACK could not factorise the normal matrix.
 
     References
     ----------
-    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, section 3.5.
+    .. [1] C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006.
     """
-    _check(design, y, prior)
-    scale = 1.0 / np.sqrt(prior)
-    try:
-        u, s, vt = linalg.svd(design * scale, full_matrices=False)
-    except linalg.LinAlgError as error:
-        raise FitError(f"LAPACK could not factorise the {design.shape} design matrix: {error}.") from error
-    projected = u.T @ y
-    outside = max(float(y @ y - projected @ projected), 0.0)
-
-    largest = float(s[0] ** 2)
-    if largest == 0.0:
+    if not moments.n_rows or moments.square == 0.0:
+        raise FitError("all targets are zero; there is nothing to fit.")
+    if not moments.gram.any():
         raise FitError("the design matrix is zero; the structures have no neighbours within the cut-off.")
 
-    def negative(log_ratio: float) -> float:
-        return -_log_evidence(largest * math.exp(log_ratio), s, projected, outside, len(y))[0]
+    def negative(theta: Array) -> tuple[float, Array]:
+        found = _solve(moments, prior, theta, noise_floor)
+        pull = (theta - prior.guess) / prior.width
+        gradient = found.gradient - pull / prior.width
+        return 0.5 * float(pull @ pull) - found.log_evidence, -gradient
 
-    grid = np.linspace(*_LOG_RATIO_BOUNDS, 58)
-    start = int(np.argmin([negative(g) for g in grid]))
-    inside = 0 < start < len(grid) - 1
-    bracket = (grid[max(start - 1, 0)], grid[min(start + 1, len(grid) - 1)])
-    found = optimize.minimize_scalar(
-        negative, bounds=bracket, method="bounded", options={"xatol": _LOG_RATIO_TOLERANCE}
+    result = optimize.minimize(
+        negative,
+        prior.guess,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-9, "gtol": 1e-3},
     )
-    best: float = found.x
-    ratio = largest * math.exp(best)
-    log_evidence, variance = _log_evidence(ratio, s, projected, outside, len(y))
-    filtered = s / (s**2 + ratio)
+    found = _solve(moments, prior, result.x, noise_floor)
+    root = np.exp(-0.5 * found.log_precision)
+    scaled = moments.gram * root[:, None] * root
+    eigenvalues = np.clip(linalg.eigvalsh(scaled), 0.0, None)
+    largest = float(eigenvalues[-1])
+    # not the factor of the inverse, in which small variances have lost their digits
+    lower = linalg.cholesky(scaled + np.eye(len(scaled)), lower=True)
+    factor = linalg.solve_triangular(lower, np.eye(len(scaled)), lower=True).T
     return EvidenceFit(
-        coefficients=scale * (vt.T @ (filtered * projected)),
-        noise=float(np.sqrt(variance)),
-        prior_precision=ratio / variance,
-        rank=int(np.sum(s > s[0] * max(design.shape) * np.finfo(float).eps)),
-        condition=float((largest + ratio) / (s[-1] ** 2 + ratio)),
-        effective_parameters=float(np.sum(s * filtered)),
-        log_evidence=log_evidence,
-        converged=bool(inside and found.success),
+        coefficients=found.mean,
+        noise=math.sqrt(found.variance),
+        theta=result.x,
+        precision=np.exp(found.log_precision) / found.variance,
+        covariance_factor=math.sqrt(found.variance) * root[:, None] * factor,
+        rank=int(np.sum(eigenvalues > largest * len(eigenvalues) * np.finfo(float).eps)),
+        condition=(1.0 + largest) / (1.0 + float(eigenvalues[0])),
+        effective_parameters=float(np.sum(eigenvalues / (1.0 + eigenvalues))),
+        log_evidence=found.log_evidence,
+        converged=bool(np.abs(result.jac).max() < _SLOPE),
     )
 
 
-def _log_evidence(
-    ratio: float, s: Array, projected: Array, outside: float, n_rows: int
-) -> tuple[float, float]:
-    """Return the log marginal likelihood and the variance that maximises it."""
-    misfit = outside + float(np.sum(projected**2 * ratio / (s**2 + ratio)))
-    variance = misfit / n_rows
-    log_det = float(np.sum(np.log1p(s**2 / ratio)))
-    return -0.5 * (n_rows * (math.log(2.0 * math.pi * variance) + 1.0) + log_det), variance
-
-
-def _check(design: Array, y: Array, prior: Array) -> None:
-    if design.shape != (len(y), len(prior)):
-        raise FitError(f"design matrix {design.shape} does not fit {len(y)} targets and {len(prior)} priors.")
-    for name, array in (("design matrix", design), ("targets", y), ("prior", prior)):
-        if not np.isfinite(array).all():
-            raise FitError(
-                f"the {name} holds {int((~np.isfinite(array)).sum())} numbers that are not finite."
-            )
-    if (prior <= 0.0).any():
-        raise FitError(f"prior precisions must be positive, got {prior.min()}.")
-    if not y.any():
-        raise FitError("all targets are zero; there is nothing to fit.")
+def _solve(moments: Moments, prior: PriorModel, theta: Array, noise_floor: float) -> _Solution:
+    """Solve for one prior; the inverse is that of the prior-scaled normal matrix."""
+    asked = prior.log_precision(theta)
+    with np.errstate(divide="ignore"):
+        smallest = np.log(_SMALLEST_PRECISION * moments.gram.diagonal())
+    log_precision = np.clip(asked, smallest, 600.0)
+    root = np.exp(-0.5 * log_precision)
+    normal = moments.gram * root[:, None] * root
+    normal.flat[:: len(normal) + 1] += 1.0
+    factor, info = linalg.lapack.dpotrf(normal, lower=1, clean=0)
+    if info:
+        raise FitError(f"LAPACK dpotrf could not factorise the normal matrix: info = {info}.")
+    scaled, info = linalg.lapack.dpotrs(factor, root * moments.projection, lower=1)
+    log_det = 2.0 * float(np.log(factor.diagonal()).sum())
+    lower, info_inverse = linalg.lapack.dpotri(factor, lower=1)
+    if info or info_inverse:
+        raise FitError(f"LAPACK could not invert the normal matrix: info = {info}, {info_inverse}.")
+    inverse = np.tril(lower) + np.tril(lower, -1).T
+    mean = root * scaled
+    # Of second order in the error of the solution, unlike y.y - b.mean.
+    fitted = moments.gram @ mean - 2.0 * moments.projection
+    misfit = max(moments.square + float(mean @ fitted) + float(scaled @ scaled), 0.0)
+    rounding = moments.square / moments.n_rows * 1.0e-13
+    variance = max(misfit / moments.n_rows, noise_floor**2, rounding)
+    log_evidence = -0.5 * (moments.n_rows * math.log(2.0 * math.pi * variance) + misfit / variance + log_det)
+    slope = 0.5 * (1.0 - inverse.diagonal() - scaled**2 / variance)
+    slope[asked != log_precision] = 0.0
+    return _Solution(
+        mean=mean,
+        variance=variance,
+        log_evidence=log_evidence,
+        gradient=prior.features.T @ slope,
+        log_precision=log_precision,
+    )

@@ -2,11 +2,11 @@
 
 import shlex
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlip_autopipec.errors import MissingProgramError
 from mlip_autopipec.process import Executable
+from mlip_autopipec.provision import Located, environment_python
 from mlip_autopipec.settings import Settings, get_settings, home
 
 FAMILY = "pseudo-dojo-0.4-pbe-sr-standard"
@@ -15,22 +15,6 @@ PW_HINT = "run `apt-get install quantum-espresso` (fastest), or `mlip-auto setup
 
 # Without these pw.x starts threads for nothing, and a failed diagonalisation leaves no message.
 PW_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GFORTRAN_UNBUFFERED_ALL": "1"}
-
-
-@dataclass(frozen=True)
-class Located:
-    """Something found on this machine, and why this one.
-
-    Parameters
-    ----------
-    value
-        Command or folder; None if there is none.
-    reason
-        Where it comes from, or where it was looked for.
-    """
-
-    value: str | None
-    reason: str
 
 
 def which_pw(settings: Settings | None = None, folder: Path | None = None) -> Located:
@@ -144,19 +128,3 @@ def qepy_command(folder: Path) -> str:
         Command for ``Executable``; isolated from the caller's PYTHONPATH and working folder.
     """
     return f"{shlex.quote(str(environment_python(folder / 'qepy')))} -I -m qepy --pw.x"
-
-
-def environment_python(folder: Path) -> Path:
-    """Return the interpreter of a virtual environment.
-
-    Parameters
-    ----------
-    folder
-        The environment.
-
-    Returns
-    -------
-    pathlib.Path
-        Its Python.
-    """
-    return folder / "bin" / "python"

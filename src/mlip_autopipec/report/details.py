@@ -8,7 +8,7 @@ import numpy as np
 from mlip_autopipec.report.campaign import Campaign, Label
 from mlip_autopipec.report.tables import Html, element, facts, folded, join, section, table
 from mlip_autopipec.report.words import EV_TO_MEV, ORIGIN_WORDS
-from mlip_autopipec.schemas import PotentialDoc
+from mlip_autopipec.schemas import LinearFitReport, PacemakerFitReport, PotentialDoc
 
 _SHORT_ID = 8
 
@@ -142,21 +142,49 @@ def _label_row(label: Label) -> tuple[object, ...]:
 
 
 def _fit_facts(found: PotentialDoc) -> Iterable[tuple[str, object]]:
-    fit, errors = found.fit, found.training_errors
-    stress = errors.stress_rmse
+    stress = found.training_errors.stress_rmse
     return [
         ("elements", " ".join(found.elements)),
         ("labels fitted to", found.n_labels),
         ("source of E₀", found.e0_source),
         ("largest cut-off", f"{found.cutoff:g} Å"),
+        *(_linear_facts(found.fit) if isinstance(found.fit, LinearFitReport) else _pace_facts(found.fit)),
+        ("stress RMSE in training", None if stress is None else f"{EV_TO_MEV * stress:.3g} meV/Å³"),
+        ("scale of γ", found.gamma_scale),
+    ]
+
+
+def _linear_facts(fit: LinearFitReport) -> Iterable[tuple[str, object]]:
+    basis, error = fit.basis, fit.force_error
+    return [
+        ("method", "linear ACE, noise and prior by the evidence"),
+        ("radial functions", f"{basis.radial}, parameter {basis.radial_parameter:g}"),
         ("basis functions, rank", f"{fit.n_functions}, {fit.rank}"),
         ("rows of the design matrix", fit.n_rows),
         ("condition of the normal matrix", f"{fit.condition:.2g}"),
         ("parameters that the data determine", f"{fit.effective_parameters:.1f}"),
-        ("noise of a row of unit weight", f"{fit.noise:.3g} eV"),
-        ("evidence iteration converged", "yes" if fit.evidence_converged else "no"),
-        ("stress RMSE in training", None if stress is None else f"{EV_TO_MEV * stress:.3g} meV/Å³"),
-        ("scale of γ", found.gamma_scale),
+        ("noise of a force component", f"{fit.force_noise:.3g} eV/Å"),
+        ("evidence maximum found", "yes" if fit.evidence_converged else "no"),
+        (
+            "error when a group is left out",
+            f"{EV_TO_MEV * error.energy_rmse:.3g} meV/atom, {error.force_rmse:.3g} eV/Å",
+        ),
+        (
+            "force-error estimate",
+            f"{error.scale:.3g} standard deviations hold {error.level:.0%} of {error.n_atoms} atoms",
+        ),
+    ]
+
+
+def _pace_facts(fit: PacemakerFitReport) -> Iterable[tuple[str, object]]:
+    return [
+        ("method", f"pacemaker, back end {fit.evaluator}"),
+        ("basis functions", fit.n_functions),
+        ("fitted parameters", fit.n_parameters),
+        ("iterations", fit.n_iterations),
+        ("optimizer converged", "yes" if fit.converged else "no"),
+        ("started from", fit.started_from),
+        *(("warning", line) for line in fit.warnings),
     ]
 
 

@@ -23,6 +23,7 @@ _MOST_ROWS = 250
 _FEWEST_ROWS = 30
 _ALL_ROWS = 12_000
 _MOST_NAMED = 6
+_STYLES = {"linear-ace": "D-", "pacemaker": "*"}
 _MOST_BARS = 15
 
 
@@ -47,13 +48,13 @@ def learning_curve(campaign: Campaign) -> list[Plot]:
             "learning-energy",
             "energy RMSE [meV/atom]",
             [(fit.n_labels, EV_TO_MEV * fit.errors.energy_rmse) for fit in campaign.fits],
-            [(point.n_labels, EV_TO_MEV * point.energy_rmse) for point in held_out],
+            [(point.n_labels, EV_TO_MEV * point.energy_rmse, point.method) for point in held_out],
         ),
         _learning(
             "learning-force",
             "force RMSE [eV/Å]",
             [(fit.n_labels, fit.errors.force_rmse) for fit in campaign.fits],
-            [(point.n_labels, point.force_rmse) for point in held_out],
+            [(point.n_labels, point.force_rmse, point.method) for point in held_out],
         ),
     ]
 
@@ -135,13 +136,17 @@ def cost(campaign: Campaign) -> list[Plot]:
 
 
 def _learning(
-    name: str, quantity: str, training: list[tuple[int, float]], held_out: list[tuple[int, float]]
+    name: str, quantity: str, training: list[tuple[int, float]], held_out: list[tuple[int, float, str]]
 ) -> Plot:
     def paint(axes: "Axes") -> None:
-        if held_out:
-            axes.plot(*zip(*held_out, strict=True), "D-", color=ORANGE, label="held-out structures")
+        for method, style in _STYLES.items():
+            points = [point[:2] for point in held_out if point[2] == method]
+            if points:
+                label = "held-out structures" + (", pacemaker" if method == "pacemaker" else "")
+                axes.plot(*zip(*points, strict=True), style, color=ORANGE, label=label)
         axes.plot(*zip(*training, strict=True), "o:", color=BLUE, label="training structures")
-        values = [error for _, error in (*training, *held_out) if error > 0.0]
+        every = [error for _, error in training] + [error for _, error, _ in held_out]
+        values = [error for error in every if error > 0.0]
         if values and max(values) > 20.0 * min(values):
             log_scale(axes, 0.7 * min(values), 1.4 * max(values))
         else:

@@ -53,7 +53,7 @@ def read_campaign(store: JobStore, *, job_ids: Collection[str] | None = None) ->
     end = reader.end()
     fits, walks = reader.fits(end), reader.walks(end)
     labels, failed = reader.labels(end)
-    potential = end.state.potential if end else fits[-1].job_id if fits else None
+    potential = end.state.delivered if end else fits[-1].job_id if fits else None
     return Campaign(
         generations=tuple(end.state.history) if end else _generations(labels, failed, fits, walks),
         labels=labels,

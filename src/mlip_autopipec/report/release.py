@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jobflow import JobStore
 
+from mlip_autopipec.ace import lammps_lines
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.schemas import CampaignDoc, PotentialDoc
 from mlip_autopipec.schemas.files import write_atomic
@@ -28,15 +29,15 @@ def release_potential(store: JobStore, campaign: CampaignDoc, folder: Path) -> l
     Returns
     -------
     list[pathlib.Path]
-        ``potential.yaml``, ``potential.yace``, ``potential.asi`` and ``potential.json`` (E0, cut-off, core,
-        errors, versions, verdict).
+        The potential's files, ``potential.json`` (E0, cut-off, core, baseline, errors, versions, verdict) and
+        ``potential.lammps`` (the lines that use it in LAMMPS).
 
     Raises
     ------
     StoreError
         The store has no such potential, or the folder cannot be written.
     """
-    uuid = campaign.state.potential
+    uuid = campaign.state.delivered
     potential = load_output(store, uuid)
     if not isinstance(potential, PotentialDoc):
         raise StoreError(f"the store holds no potential with the id {uuid!r}.")
@@ -45,6 +46,38 @@ def release_potential(store: JobStore, campaign: CampaignDoc, folder: Path) -> l
         folder.mkdir(parents=True, exist_ok=True)
         potential.write(folder)
         write_atomic(folder / "potential.json", json.dumps(card, indent=2, ensure_ascii=False))
+        write_atomic(folder / "potential.lammps", lammps_input(potential))
     except OSError as error:
         raise StoreError(f"the potential cannot be written to {str(folder)!r}: {error.strerror}.") from error
-    return [folder / file.name for file in potential.files] + [folder / "potential.json"]
+    names = [*(file.name for file in potential.files), "potential.json", "potential.lammps"]
+    return [folder / name for name in names]
+
+
+def lammps_input(potential: PotentialDoc) -> str:
+    """Write the lines that use a potential in LAMMPS, with what a user must know as comments.
+
+    Parameters
+    ----------
+    potential
+        The potential.
+
+    Returns
+    -------
+    str
+        To be read by ``include``.
+    """
+    types = ", ".join(f"{index} = {element}" for index, element in enumerate(potential.elements, start=1))
+    e0 = ", ".join(f"{element} {energy:.6f}" for element, energy in potential.e0.items())
+    notes = [
+        "include this file after the box and its atoms are defined; LAMMPS needs the ML-PACE package.",
+        f"units metal; atom types: {types}",
+        f"energies are relative to free atoms; add per atom for total energies [eV]: {e0}",
+    ]
+    lines = lammps_lines(None, potential.elements)
+    if potential.baseline is not None:
+        lines = potential.baseline.lammps
+        notes.append(
+            f"potential.yace is only a part of this potential: the pair baseline ({potential.baseline.kind}) "
+            "below belongs to it."
+        )
+    return "\n".join([*(f"# {note}" for note in notes), *lines]) + "\n"

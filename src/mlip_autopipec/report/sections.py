@@ -15,7 +15,14 @@ from mlip_autopipec.report.words import (
     oracle_kind,
     seconds,
 )
-from mlip_autopipec.schemas import Check, ErrorStatistics, ParityPoint, Verdict
+from mlip_autopipec.schemas import (
+    Check,
+    ErrorStatistics,
+    LinearFitReport,
+    PacemakerFitReport,
+    ParityPoint,
+    Verdict,
+)
 
 
 def headline(campaign: Campaign) -> Html:
@@ -294,10 +301,14 @@ def _warnings(campaign: Campaign) -> Iterable[str]:
             f"{len(campaign.trained_held_out)} of the held-out structures were trained on, so the held-out "
             "errors are too small."
         )
-    if campaign.potential is not None and not campaign.potential.fit.evidence_converged:
-        yield "The evidence iteration of the fit did not meet its tolerance."
+    if campaign.potential is not None and not _converged(campaign.potential.fit):
+        yield "The optimizer of the fit did not meet its tolerance."
     if campaign.failed:
         yield f"{len(campaign.failed)} labels failed; they are listed under Failures."
+
+
+def _converged(fit: LinearFitReport | PacemakerFitReport) -> bool:
+    return fit.evidence_converged if isinstance(fit, LinearFitReport) else fit.converged
 
 
 def _first_to_last(values: list[float]) -> str | None:

@@ -1,8 +1,22 @@
 """Documents: pydantic models with the unit of every field."""
 
 from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.dataset import (
+    DatasetDoc,
+    DuplicatePair,
+    E0Mode,
+    ExcludedLabel,
+    Outlier,
+    OutlierKind,
+)
 from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ThermoTable, Walker
-from mlip_autopipec.schemas.fit import LinearFitReport, PacemakerFitReport
+from mlip_autopipec.schemas.fit import (
+    BasisChoice,
+    BasisTrial,
+    ForceErrorCalibration,
+    LinearFitReport,
+    PacemakerFitReport,
+)
 from mlip_autopipec.schemas.label import (
     FailedLabel,
     Fingerprint,
@@ -40,20 +54,27 @@ from mlip_autopipec.schemas.validation import (
 __all__ = [
     "AtomicStructure",
     "BaselineDoc",
+    "BasisChoice",
+    "BasisTrial",
     "CampaignDoc",
     "CandidateSetDoc",
     "CandidateStructure",
     "Check",
     "CoreRepulsion",
+    "DatasetDoc",
     "Document",
+    "DuplicatePair",
+    "E0Mode",
     "EndReason",
     "EosDoc",
     "EosFit",
     "ErrorStatistics",
+    "ExcludedLabel",
     "ExplorationDoc",
     "FailedLabel",
     "FileData",
     "Fingerprint",
+    "ForceErrorCalibration",
     "GenerationRecord",
     "HeldOutDoc",
     "LabelBatchDoc",
@@ -62,6 +83,8 @@ __all__ = [
     "LearningPoint",
     "LinearFitReport",
     "Origin",
+    "Outlier",
+    "OutlierKind",
     "PacemakerFitReport",
     "ParityPoint",
     "PotentialDoc",

@@ -171,7 +171,7 @@ class PotentialDoc(Document):
     )
     baseline: BaselineDoc | None = Field(
         None,
-        description="Pair potential to be added to the files' energy (delta learning); none if they are whole.",
+        description="Pair potential to be added to the files' (delta learning); none if they are whole.",
     )
     fit: LinearFitReport | PacemakerFitReport = Field(
         discriminator="method", description="What the solver reported."

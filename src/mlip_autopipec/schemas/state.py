@@ -34,6 +34,10 @@ class WorkflowState(Document):
     quiet_rounds: int = Field(0, description="Rounds in a row without any halt [1].")
     round_halts: int = Field(0, description="Halts in the current round so far [1].")
     potentials: list[str] = Field(min_length=1, description="Ids of the jobs that fitted, the latest last.")
+    milestones: list[str] = Field(
+        default_factory=list, description="Ids of the jobs that fitted slowly on the way."
+    )
+    final: str | None = Field(None, description="Id of the slow fit at the end; none if there was none.")
     seeds: str = Field(
         description="Id of the job that made the seed structures and holds the reference crystals."
     )
@@ -52,6 +56,11 @@ class WorkflowState(Document):
     def potential(self) -> str:
         """Id of the job that fitted the current potential."""
         return self.potentials[-1]
+
+    @property
+    def delivered(self) -> str:
+        """Id of the job that fitted the potential to be delivered."""
+        return self.final or self.potential
 
 
 class CampaignDoc(Document):

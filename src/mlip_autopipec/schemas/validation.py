@@ -54,6 +54,7 @@ class LearningPoint(Document):
     n_labels: int = Field(description="Labels it was fitted to [1].")
     energy_rmse: float = Field(description="Root mean square error of the energy per atom [eV/atom].")
     force_rmse: float = Field(description="Root mean square error of the force components [eV/Å].")
+    method: Literal["linear-ace", "pacemaker"] = Field("linear-ace", description="How it was fitted.")
 
 
 class HeldOutDoc(Document):

@@ -7,10 +7,16 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, build_basis, smoothness_prior
+from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, build_basis, default_prior
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.numerics import greedy_d_optimal
-from mlip_autopipec.schemas import CandidateStructure, LabelBatchDoc, PotentialDoc, SelectionDoc
+from mlip_autopipec.schemas import (
+    CandidateStructure,
+    LabelBatchDoc,
+    LinearFitReport,
+    PotentialDoc,
+    SelectionDoc,
+)
 from mlip_autopipec.selection.base import SelectionMaker
 
 Array = NDArray[np.float64]
@@ -36,8 +42,6 @@ class DOptimalSelectionMaker(SelectionMaker):
         Standard deviation of a force component, in eV/Å.
     stress_sigma
         Standard deviation of a stress component, in eV/Å^3.
-    prior_precision
-        Precision of the coefficients' prior, 1/eV^2, while there is no fit to take it from.
     """
 
     name: str = "select d-optimal"
@@ -46,7 +50,6 @@ class DOptimalSelectionMaker(SelectionMaker):
     energy_sigma: float = 0.001
     force_sigma: float = 0.05
     stress_sigma: float = 0.003
-    prior_precision: float = 0.01
 
     def select(
         self,
@@ -63,16 +66,19 @@ class DOptimalSelectionMaker(SelectionMaker):
         elements = {s for c in fresh for s in c.structure.symbols} | {
             s for structure in labelled for s in structure.symbols
         }
-        basis = build_basis(BasisSpec(tuple(elements), self.cutoff, self.n_functions))
+        report = potential.fit if potential is not None else None
+        fitted = report if isinstance(report, LinearFitReport) else None
+        basis = build_basis(self._spec(tuple(elements), fitted))
         design = DesignMatrix(basis)
-        noise = potential.fit.noise if potential is not None else 1.0
-        alpha = potential.fit.prior_precision if potential is not None else self.prior_precision
-        precision = np.diag(alpha * smoothness_prior(basis))
+        prior = default_prior(basis)
+        theta = prior.guess if fitted is None else np.array(list(fitted.prior.values()))
+        # In units of the noise, as the prior is, the noise itself drops out of the information.
+        precision = np.diag(np.exp(prior.log_precision(theta)))
         for structure in labelled:
-            rows = self._rows(design, structure.to_ase()) / noise
+            rows = self._rows(design, structure.to_ase())
             precision += rows.T @ rows
         choice = greedy_d_optimal(
-            [self._rows(design, c.structure.to_ase()) / noise for c in fresh],
+            [self._rows(design, c.structure.to_ase()) for c in fresh],
             precision,
             n_choose,
             required=[index for index, c in enumerate(fresh) if c.required],
@@ -85,9 +91,23 @@ class DOptimalSelectionMaker(SelectionMaker):
             n_functions=design.n_functions,
         )
 
+    def _spec(self, elements: tuple[str, ...], fitted: LinearFitReport | None) -> BasisSpec:
+        """Take the basis of the current linear potential, or the one given."""
+        if fitted is None:
+            return BasisSpec(elements, self.cutoff, self.n_functions)
+        basis = fitted.basis
+        return BasisSpec(
+            elements,
+            basis.cutoff,
+            basis.n_functions,
+            basis.radial,
+            basis.radial_parameter,
+            basis.l_weight,
+        )
+
     def _rows(self, design: DesignMatrix, atoms: Atoms) -> Array:
         """Rows over their standard deviations; atoms out of each other's reach have none."""
-        if not len(neighbor_list("i", atoms, self.cutoff)):
+        if not len(neighbor_list("i", atoms, design.cutoff)):
             return np.zeros((1, design.n_functions))
         scales = RowScales(self.energy_sigma, self.force_sigma, self.stress_sigma)
         return design.block(atoms).weighted(scales)

@@ -2,5 +2,6 @@
 
 from mlip_autopipec.training.base import FitMaker
 from mlip_autopipec.training.linear_ace import LinearAceFitMaker
+from mlip_autopipec.training.pacemaker import PacemakerFitMaker
 
-__all__ = ["FitMaker", "LinearAceFitMaker"]
+__all__ = ["FitMaker", "LinearAceFitMaker", "PacemakerFitMaker"]

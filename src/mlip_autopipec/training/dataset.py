@@ -1,18 +1,31 @@
 """From label batches to a training set: E0, what is left out and why, how much each label weighs."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from mlip_autopipec.errors import FitError
-from mlip_autopipec.schemas import LabelBatchDoc, LabelledStructure
+from mlip_autopipec.errors import ConfigError, FitError
+from mlip_autopipec.schemas import Fingerprint, LabelBatchDoc, LabelledStructure
+from mlip_autopipec.schemas.dataset import E0Mode
+from mlip_autopipec.training.neighbours import close_pairs
+from mlip_autopipec.training.weights import importance
+
+__all__ = [
+    "TrainingSet",
+    "assemble",
+    "composition_counts",
+    "importance",
+    "one_fingerprint",
+    "reference_energies",
+]
 
 Array = NDArray[np.float64]
+
+_SAME_ATOM = 1.0e-3  # eV: free atoms of one element that differ by more do not come from one oracle
 
 
 @dataclass(frozen=True)
@@ -78,14 +91,14 @@ def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
         There is nothing to fit, or labels were made under different conditions.
     """
     labels = [item for batch in batches for item in batch.labels]
-    _require_one_fingerprint(labels)
+    one_fingerprint(labels)
     e0, source = reference_energies(labels)
     kept: list[LabelledStructure] = []
     structures: list[Atoms] = []
     excluded: list[str] = []
     for item in labels:
         atoms = item.label.structure.to_ase()
-        lonely = len(atoms) - len(set(neighbor_list("i", atoms, cutoff).tolist()))
+        lonely = len(atoms) - len(set(close_pairs(atoms, cutoff)[0].tolist()))
         if item.origin == "isolated_atom":
             excluded.append(f"{item.label_id} ({item.label.structure.formula}): isolated atom, gives E0")
         elif lonely:
@@ -102,74 +115,119 @@ def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
     return TrainingSet(kept, structures, e0, source, excluded)
 
 
-def reference_energies(labels: Sequence[LabelledStructure]) -> tuple[dict[str, float], str]:
+def reference_energies(
+    labels: Sequence[LabelledStructure], mode: E0Mode = "auto"
+) -> tuple[dict[str, float], str]:
     """Determine E0 of each element.
 
     Parameters
     ----------
     labels
         All labels.
+    mode
+        ``"isolated"``: energies of labelled isolated atoms; ``"least_squares"``: of the compositions;
+        ``"auto"``: the former if there is an isolated atom of each element, else the latter.
 
     Returns
     -------
     e0
-        Energies in eV by element: those of labelled isolated atoms if there is one of each element, else
-        the least-squares energies of the compositions.
+        Energies in eV by element. Where the compositions cannot tell elements apart, the least-squares
+        solution of least norm.
     source
         Which of the two it is, in words.
+
+    Raises
+    ------
+    ConfigError
+        There is no such mode.
+    FitError
+        Isolated atoms are asked for and not all there, or two of one element have different energies.
     """
+    if mode not in get_args(E0Mode):
+        raise ConfigError(f"'e0' must be one of {', '.join(get_args(E0Mode))}, got {mode!r}.")
     elements = sorted({symbol for item in labels for symbol in item.label.structure.symbols})
-    isolated = {
-        item.label.structure.symbols[0]: item.label.energy
-        for item in labels
-        if item.origin == "isolated_atom" and item.label.structure.n_atoms == 1
-    }
-    if set(isolated) == set(elements):
+    isolated = {} if mode == "least_squares" else _isolated_energies(labels)
+    missing = [element for element in elements if element not in isolated]
+    if not missing:
         return {element: isolated[element] for element in elements}, "labelled isolated atoms"
-    counts = np.array([[item.label.structure.symbols.count(e) for e in elements] for item in labels], float)
+    if mode == "isolated":
+        raise FitError(
+            f"'e0' isolated needs a labelled isolated atom of each element; {', '.join(missing)} has none "
+            f"(labelled: {', '.join(sorted(isolated)) or 'none'}).",
+            hint="label the missing atoms with the same oracle, or set e0: auto.",
+        )
+    counts = composition_counts(labels)
     energies = np.array([item.label.energy for item in labels])
     solution, *_ = np.linalg.lstsq(counts, energies, rcond=None)
     return dict(zip(elements, solution.tolist(), strict=True)), "least squares over the compositions"
 
 
-def importance(training: TrainingSet, energy_scale: float) -> Array:
-    r"""How much looser each structure may be fitted than the most stable one of its composition.
-
-    .. math:: s_i = 1 + (E_i - E_\mathrm{min}) / E_\mathrm{scale}
-
-    multiplies the standard deviations of all rows of structure i, so that what is rarely visited does not
-    spoil what is always there.
+def composition_counts(labels: Sequence[LabelledStructure]) -> Array:
+    """Count the atoms of each element in each structure.
 
     Parameters
     ----------
-    training
-        The training set.
-    energy_scale
-        Energy above the most stable structure in eV/atom at which the standard deviations double.
+    labels
+        The labels.
 
     Returns
     -------
     numpy.ndarray
-        Dimensionless factors, at least 1, shape ``(n_structures,)``.
+        Numbers of atoms, shape ``(n_labels, n_elements)``; elements alphabetically.
     """
-    energies = training.cohesive_energies()
-    formulas = [atoms.symbols.formula.reduce()[0].format("hill") for atoms in training.structures]
-    lowest: dict[str, float] = defaultdict(lambda: np.inf)
-    for formula, energy in zip(formulas, energies, strict=True):
-        lowest[formula] = min(lowest[formula], energy)
-    above = energies - np.array([lowest[formula] for formula in formulas])
-    return np.asarray(1.0 + above / energy_scale)
+    elements = sorted({symbol for item in labels for symbol in item.label.structure.symbols})
+    return np.array([[item.label.structure.symbols.count(e) for e in elements] for item in labels], float)
 
 
-def _require_one_fingerprint(labels: Sequence[LabelledStructure]) -> None:
+def one_fingerprint(labels: Sequence[LabelledStructure]) -> Fingerprint:
+    """Require that all labels were made under the same conditions.
+
+    Parameters
+    ----------
+    labels
+        The labels.
+
+    Returns
+    -------
+    Fingerprint
+        Their conditions, with the pseudopotentials of all elements.
+
+    Raises
+    ------
+    FitError
+        There is no label, or two were made under different conditions.
+    """
     if not labels:
         raise FitError("there are no labels to fit.")
-    first = labels[0]
+    common = labels[0].label.fingerprint
     for other in labels[1:]:
-        differences = first.label.fingerprint.differences(other.label.fingerprint)
-        if differences:
+        theirs = other.label.fingerprint
+        if theirs == common:
+            continue
+        if common.differences(theirs):
+            # Elements come one by one, so it need not be the first label that disagrees.
+            first = next(item for item in labels if item.label.fingerprint.differences(theirs))
             raise FitError(
                 f"labels {first.label_id} and {other.label_id} were made under different conditions: "
-                + "; ".join(differences),
+                + "; ".join(first.label.fingerprint.differences(theirs)),
                 hint="label all structures with one set of oracle settings.",
             )
+        merged = theirs.pseudopotentials | common.pseudopotentials
+        common = common.model_copy(update={"pseudopotentials": merged})
+    return common
+
+
+def _isolated_energies(labels: Sequence[LabelledStructure]) -> dict[str, float]:
+    found: dict[str, LabelledStructure] = {}
+    for item in labels:
+        if item.origin != "isolated_atom" or item.label.structure.n_atoms != 1:
+            continue
+        symbol = item.label.structure.symbols[0]
+        first = found.setdefault(symbol, item)
+        if abs(first.label.energy - item.label.energy) > _SAME_ATOM:
+            raise FitError(
+                f"the isolated {symbol} atom has two energies: {first.label.energy:.6f} eV "
+                f"({first.label_id}) and {item.label.energy:.6f} eV ({item.label_id}).",
+                hint="keep the label of the right spin state and box.",
+            )
+    return {symbol: item.label.energy for symbol, item in found.items()}

@@ -1,31 +1,38 @@
 """Linear ACE in seconds: the fit inside the loop."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from ase import Atoms
 
 from mlip_autopipec.ace import (
     SCAN_FROM,
+    AcePotential,
     BasisSpec,
     CoreSwitch,
-    DesignBlock,
-    DesignMatrix,
+    PairBaseline,
+    Posterior,
+    PotentialFiles,
     RowScales,
-    build_basis,
+    choose_baseline,
     choose_core,
     compare_files,
     function_counts,
+    lammps_lines,
     shortest_distances,
     write_potential,
 )
-from mlip_autopipec.numerics import EvidenceFit
+from mlip_autopipec.errors import ConfigError, FitError
 from mlip_autopipec.schemas import (
+    BaselineDoc,
+    BasisTrial,
     CoreRepulsion,
     ErrorStatistics,
+    ForceErrorCalibration,
     LabelBatchDoc,
     LinearFitReport,
     ParityPoint,
@@ -33,27 +40,43 @@ from mlip_autopipec.schemas import (
 )
 from mlip_autopipec.schemas.files import pack_file
 from mlip_autopipec.training.base import FitMaker
-from mlip_autopipec.training.dataset import TrainingSet, assemble, importance
-from mlip_autopipec.training.linear import fit_linear, linear_active_set
+from mlip_autopipec.training.dataset import TrainingSet, assemble
+from mlip_autopipec.training.linear import (
+    LinearFit,
+    LinearProblem,
+    calibrate,
+    expected_repulsion,
+    fit_linear,
+    linear_active_set,
+    targets_of,
+    tightened,
+)
+from mlip_autopipec.training.tuning import BasisTuner, basis_choice
+from mlip_autopipec.training.weights import importance
 
 _N_COMPARED = 5
+_TIGHTNESS = (0.25, 1.0, 4.0, 16.0, 64.0)  # of what is expected below the shortest distance
+_PRIOR_NAMES = ("rank 1", "rank 2", "rank 3", "rank 4", "rank 5", "radial degree", "angular degree")
 
 
 @dataclass
 class LinearAceFitMaker(FitMaker):
-    """Fit a linear ACE to energies, forces and stresses by evidence-tuned ridge regression.
+    """Fit a linear ACE to energies, forces and stresses, noise and prior chosen by the evidence.
 
-    Below the shortest training distance of each pair the potential goes over to ZBL (inside the potential
-    file, so LAMMPS and python-ace see it alike); the switch leaves every training structure untouched.
+    By default the potential goes over to ZBL below the shortest training distance of each pair, inside the
+    potential file (so LAMMPS and python-ace see it alike); the switch leaves every training structure
+    untouched. With a ``baseline`` the pair potential is subtracted from the labels instead (delta learning),
+    and whoever uses the files adds it: :func:`mlip_autopipec.ace.load_potential` in Python,
+    ``pair_style hybrid/overlay`` in LAMMPS.
 
     Parameters
     ----------
     name
         Name of the job.
     cutoff
-        Cut-off radius in Å.
+        Cut-off radius in Å; where a tuner is given, what it starts from.
     n_functions
-        About how many basis functions per element.
+        Basis functions of each element, unless a tuner chooses.
     energy_sigma
         Standard deviation of an energy per atom relative to the other rows, in eV/atom.
     force_sigma
@@ -61,7 +84,21 @@ class LinearAceFitMaker(FitMaker):
     stress_sigma
         Standard deviation of a stress component, in eV/Å^3 (0.003 is 0.5 GPa).
     energy_scale
-        Energy above the most stable structure, in eV/atom, at which all standard deviations double.
+        Energy above the convex hull, in eV/atom, at which all standard deviations double.
+    label_noise
+        Noise of the labels' force components, in eV/Å: the fit believes no smaller residual.
+    baseline
+        ``"core"``: ZBL in the file; ``"zbl"`` or ``"lj"``: that pair potential under the ACE.
+    baseline_reach
+        End of the baseline over the shortest training distance of each pair, dimensionless.
+    tuner
+        Chooses radial family, cut-off, angular weight and size by the evidence; none to take what is given.
+    error_level
+        Share of the atoms whose force error shall lie below its estimate.
+    error_groups
+        Most groups of structures that are left out to calibrate the estimate.
+    seed
+        Seed of that choice.
     """
 
     name: str = "fit linear ace"
@@ -71,6 +108,21 @@ class LinearAceFitMaker(FitMaker):
     force_sigma: float = 0.05
     stress_sigma: float = 0.003
     energy_scale: float = 0.3
+    label_noise: float = 0.0
+    baseline: Literal["core", "zbl", "lj"] = "core"
+    baseline_reach: float = 1.3
+    tuner: BasisTuner | None = None
+    error_level: float = 0.9
+    error_groups: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.baseline not in ("core", "zbl", "lj"):
+            raise ConfigError(f"'baseline' must be core, zbl or lj, got {self.baseline!r}.")
+        if not 0.0 < self.error_level < 1.0:
+            raise ConfigError(f"'error_level' must lie between 0 and 1, got {self.error_level}.")
+        if self.label_noise < 0.0:
+            raise ConfigError(f"'label_noise' must not be negative, got {self.label_noise} eV/Å.")
 
     def fit(
         self,
@@ -81,31 +133,27 @@ class LinearAceFitMaker(FitMaker):
         """Fit, write the files, read them back; see :class:`FitMaker`."""
         start = perf_counter()
         training = assemble(batches, self.cutoff)
-        spec = BasisSpec(training.elements, self.cutoff, self.n_functions)
-        scales = RowScales(self.energy_sigma, self.force_sigma, self.stress_sigma)
-        basis = build_basis(spec)
-        design = DesignMatrix(basis)
-        blocks = [
-            design.block(atoms, stress=item.label.stress is not None)
-            for atoms, item in zip(training.structures, training.labels, strict=True)
-        ]
-        fit = fit_linear(basis, blocks, training, scales, importance(training, self.energy_scale))
-        active_set = linear_active_set(basis, design, training, fit, self.energy_sigma)
-        core = choose_core(spec, fit.coefficients, shortest_distances(training.structures, self.cutoff))
-        files = write_potential(directory, spec, core, fit.coefficients, active_set)
-        differences = compare_files(
-            files, design, fit.coefficients, active_set, training.structures[:_N_COMPARED]
+        shortest = shortest_distances(training.structures, self.cutoff)
+        baseline = self._baseline(training, shortest)
+        problem = self._problem(training, shortest, baseline)
+        fit, trials = self._solve(problem, training.elements)
+        fit, core = _with_core(fit, problem, shortest, baseline)
+        calibration = calibrate(
+            problem, fit, level=self.error_level, n_groups=self.error_groups, seed=self.seed
         )
-        parity = _parity(training, blocks, fit.coefficients)
+        files, differences = self._write(directory, fit, core, baseline, training.structures)
+        uncertainty = self._write_posterior(directory, fit, calibration)
+        parity = _parity(training, AcePotential(files.yaml, baseline=baseline))
         return PotentialDoc(
-            elements=list(spec.elements),
-            files=[pack_file(path) for path in (files.yaml, files.yace, files.asi)],
+            elements=list(fit.spec.elements),
+            files=[pack_file(path) for path in (files.yaml, files.yace, files.asi, uncertainty)],
             e0=training.e0,
             e0_source=training.e0_source,
-            cutoff=self.cutoff,
-            n_functions=function_counts(basis),
+            cutoff=fit.spec.cutoff,
+            n_functions=function_counts(fit.basis),
             core=_core_repulsion(core),
-            fit=_report(fit, blocks),
+            baseline=_baseline_doc(baseline, fit.spec.elements),
+            fit=self._report(fit, calibration, trials),
             training_errors=ErrorStatistics.from_parity(parity),
             parity=parity,
             n_labels=len(training.labels) + len(training.excluded),
@@ -115,20 +163,99 @@ class LinearAceFitMaker(FitMaker):
             wall_time=perf_counter() - start,
         )
 
+    def _baseline(self, training: TrainingSet, shortest: dict[str, float]) -> PairBaseline | None:
+        if self.baseline == "core":
+            return None
+        return choose_baseline(self.baseline, list(training.elements), shortest, self.baseline_reach)
 
-def _parity(
-    training: TrainingSet, blocks: list[DesignBlock], coefficients: NDArray[np.float64]
-) -> list[ParityPoint]:
-    return [
-        ParityPoint.from_prediction(
-            item,
-            training.e0,
-            float(block.energy @ coefficients) * len(atoms),
-            block.forces @ coefficients,
-            None if block.stress is None else block.stress @ coefficients,
+    def _problem(
+        self, training: TrainingSet, shortest: dict[str, float], baseline: PairBaseline | None
+    ) -> LinearProblem:
+        pairs = BasisSpec(training.elements, self.cutoff, self.n_functions).pairs
+        return LinearProblem(
+            structures=training.structures,
+            targets=targets_of(training, baseline),
+            factors=importance(training, self.energy_scale),
+            groups=[item.group or item.label_id for item in training.labels],
+            scales=RowScales(self.energy_sigma, self.force_sigma, self.stress_sigma),
+            noise_floor=self.label_noise / self.force_sigma,
+            expected=expected_repulsion(shortest, pairs, baseline),
         )
-        for item, atoms, block in zip(training.labels, training.structures, blocks, strict=True)
-    ]
+
+    def _solve(self, problem: LinearProblem, elements: tuple[str, ...]) -> tuple[LinearFit, list[BasisTrial]]:
+        spec = BasisSpec(elements, self.cutoff, self.n_functions)
+        if self.tuner is None:
+            return fit_linear(problem, spec), []
+        return self.tuner.tune(problem, spec)
+
+    def _write(
+        self,
+        directory: Path,
+        fit: LinearFit,
+        core: dict[str, CoreSwitch],
+        baseline: PairBaseline | None,
+        structures: list[Atoms],
+    ) -> tuple[PotentialFiles, dict[str, float]]:
+        """Write potential and active set and hold the files against the rows they were made from."""
+        active_set = linear_active_set(fit, structures, self.energy_sigma)
+        coefficients = fit.solution.coefficients
+        files = write_potential(directory, fit.spec, core, coefficients, active_set, baseline)
+        differences = compare_files(files, fit.design, coefficients, active_set, structures[:_N_COMPARED])
+        return files, differences
+
+    def _write_posterior(self, directory: Path, fit: LinearFit, calibration: ForceErrorCalibration) -> Path:
+        path = directory / "potential.posterior.npz"
+        noise = fit.solution.noise * self.force_sigma
+        Posterior(fit.solution.covariance_factor, noise, calibration.scale, calibration.level).write(path)
+        return path
+
+    def _report(
+        self, fit: LinearFit, calibration: ForceErrorCalibration, trials: list[BasisTrial]
+    ) -> LinearFitReport:
+        found = fit.solution
+        return LinearFitReport(
+            n_rows=fit.moments.n_rows,
+            n_functions=len(found.coefficients),
+            rank=found.rank,
+            condition=found.condition,
+            basis=basis_choice(fit.spec),
+            prior=dict(zip(_PRIOR_NAMES, found.theta.tolist(), strict=True)),
+            noise=found.noise,
+            energy_noise=found.noise * self.energy_sigma,
+            force_noise=found.noise * self.force_sigma,
+            stress_noise=found.noise * self.stress_sigma,
+            log_evidence=found.log_evidence,
+            effective_parameters=found.effective_parameters,
+            evidence_converged=found.converged,
+            force_error=calibration,
+            trials=trials,
+        )
+
+
+def _with_core(
+    fit: LinearFit, problem: LinearProblem, shortest: dict[str, float], baseline: PairBaseline | None
+) -> tuple[LinearFit, dict[str, CoreSwitch]]:
+    """Find a core that makes all dimers rise; if labels do not, expect them to, more and more strictly."""
+    for tightness in _TIGHTNESS:
+        try:
+            return fit, choose_core(fit.spec, fit.solution.coefficients, shortest, baseline)
+        except FitError:
+            fit = tightened(fit, problem, tightness)
+    return fit, choose_core(fit.spec, fit.solution.coefficients, shortest, baseline)
+
+
+def _parity(training: TrainingSet, potential: AcePotential) -> list[ParityPoint]:
+    """Evaluate the delivered files on what they were fitted to."""
+    points = []
+    for item, atoms in zip(training.labels, training.structures, strict=True):
+        found = potential.evaluate(atoms)
+        stress = None
+        if atoms.pbc.all():
+            stress = -found.virial.flat[[0, 4, 8, 5, 2, 1]] / atoms.get_volume()
+        points.append(
+            ParityPoint.from_prediction(item, training.e0, float(found.energies.sum()), found.forces, stress)
+        )
+    return points
 
 
 def _core_repulsion(core: dict[str, CoreSwitch]) -> CoreRepulsion:
@@ -139,16 +266,7 @@ def _core_repulsion(core: dict[str, CoreSwitch]) -> CoreRepulsion:
     )
 
 
-def _report(fit: EvidenceFit, blocks: list[DesignBlock]) -> LinearFitReport:
-    rows = sum(1 + len(b.forces) + (0 if b.stress is None else 6) for b in blocks)
-    return LinearFitReport(
-        n_rows=rows,
-        n_functions=len(fit.coefficients),
-        rank=fit.rank,
-        condition=fit.condition,
-        prior_precision=fit.prior_precision,
-        noise=fit.noise,
-        log_evidence=fit.log_evidence,
-        effective_parameters=fit.effective_parameters,
-        evidence_converged=fit.converged,
-    )
+def _baseline_doc(baseline: PairBaseline | None, elements: Sequence[str]) -> BaselineDoc | None:
+    if baseline is None:
+        return None
+    return BaselineDoc(**asdict(baseline), lammps=lammps_lines(baseline, list(elements)))

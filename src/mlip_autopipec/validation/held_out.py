@@ -76,5 +76,8 @@ class HeldOutMaker(Maker):
 def _point(potential: PotentialDoc, points: list[ParityPoint]) -> LearningPoint:
     errors = ErrorStatistics.from_parity(points)
     return LearningPoint(
-        n_labels=potential.n_labels, energy_rmse=errors.energy_rmse, force_rmse=errors.force_rmse
+        n_labels=potential.n_labels,
+        energy_rmse=errors.energy_rmse,
+        force_rmse=errors.force_rmse,
+        method=potential.fit.method,
     )

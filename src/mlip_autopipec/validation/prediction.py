@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlip_autopipec.ace import AcePotential
+from mlip_autopipec.ace import AcePotential, load_potential
 from mlip_autopipec.schemas import LabelBatchDoc, LabelledStructure, Origin, ParityPoint, PotentialDoc
 
 
@@ -20,10 +20,9 @@ def load(potential: PotentialDoc, directory: Path) -> AcePotential:
     Returns
     -------
     AcePotential
-        With its active set.
+        With its active set and baseline.
     """
-    yaml = potential.write(directory)
-    return AcePotential(yaml, yaml.with_suffix(".asi"))
+    return load_potential(potential, directory)
 
 
 def of_origin(batch: LabelBatchDoc, origin: Origin) -> list[LabelledStructure]:

@@ -1,0 +1,191 @@
+"""Choose the basis by what the data say of it: the evidence, within a ceiling on the cost."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from ase.neighborlist import neighbor_list
+from monty.json import MSONable
+
+from mlip_autopipec.ace import BasisSpec, evaluation_cost
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.schemas import BasisChoice, BasisTrial
+from mlip_autopipec.training.linear import LinearFit, LinearProblem, fit_linear
+
+Stage = Literal["given", "radial", "cutoff", "l_weight", "size"]
+
+
+@dataclass
+class BasisTuner(MSONable):
+    """Search one axis of the basis after the other, each for the largest evidence.
+
+    The evidence (marginal likelihood) weighs misfit against freedom on the training labels alone; no label
+    is held back. All trials see the same rows, so their evidences compare.
+
+    Parameters
+    ----------
+    radial
+        Radial families with their parameter.
+    cutoffs
+        Cut-off radii over the given one, dimensionless.
+    l_weights
+        What an angular momentum counts against a radial index, dimensionless.
+    sizes
+        Numbers of functions of each element.
+    max_cost
+        Ceiling on an evaluation of energy and forces, µs/atom by the cost model on one core.
+    probe_size
+        Functions of each element while families, cut-offs and weights are compared.
+    max_atoms
+        Atoms of the random part of the labels on which they are compared; sizes see all labels.
+    seed
+        Seed of that choice.
+    """
+
+    radial: tuple[tuple[str, float], ...] = (("SBessel", 1.0), ("ChebExpCos", 3.0), ("ChebPow", 2.0))
+    cutoffs: tuple[float, ...] = (0.85, 1.0, 1.15, 1.3)
+    l_weights: tuple[float, ...] = (1.0, 1.5, 2.0)
+    sizes: tuple[int, ...] = (60, 120, 200, 350, 550, 800, 1100)
+    max_cost: float = 150.0
+    probe_size: int = 200
+    max_atoms: int = 5000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_cost <= 0.0:
+            raise ConfigError(f"'max_cost' must be positive, got {self.max_cost} µs/atom.")
+        if not self.sizes:
+            raise ConfigError("'sizes' must hold at least one number of functions, got none.")
+
+    def tune(self, problem: LinearProblem, spec: BasisSpec) -> tuple[LinearFit, list[BasisTrial]]:
+        """Choose a basis.
+
+        Parameters
+        ----------
+        problem
+            What to fit.
+        spec
+            Where to start; its size is not used.
+
+        Returns
+        -------
+        fit
+            The fit of the chosen basis to all labels.
+        trials
+            Every basis that was tried, in order.
+        """
+        trials: list[BasisTrial] = []
+        part = problem.part(self._some(problem))
+        probe = replace(spec, n_functions=min(self.probe_size, max(self.sizes)))
+        axes: list[tuple[Stage, Iterable[BasisSpec]]] = [
+            ("radial", [replace(probe, radial=r, radial_parameter=p) for r, p in self.radial]),
+            ("cutoff", [replace(probe, cutoff=round(f * spec.cutoff, 2)) for f in self.cutoffs]),
+            ("l_weight", [replace(probe, l_weight=w) for w in self.l_weights]),
+        ]
+        best = probe
+        varied = {"radial": ("radial", "radial_parameter"), "cutoff": ("cutoff",), "l_weight": ("l_weight",)}
+        for stage, specs in axes:
+            found = [replace(best, **{k: getattr(s, k) for k in varied[stage]}) for s in specs]
+            best = self._compare(part, stage, found, trials)
+        return self._grow(problem, best, trials)
+
+    def _some(self, problem: LinearProblem) -> list[int]:
+        """Choose structures at random until there are enough atoms."""
+        order = np.random.default_rng(self.seed).permutation(len(problem.structures))
+        sizes = np.cumsum([len(problem.structures[i]) for i in order])
+        n_kept = int(np.searchsorted(sizes, self.max_atoms)) + 1
+        return sorted(int(i) for i in order[:n_kept])
+
+    def _compare(
+        self, problem: LinearProblem, stage: Stage, specs: list[BasisSpec], trials: list[BasisTrial]
+    ) -> BasisSpec:
+        """Try all values of one axis and keep the one of largest evidence."""
+        fits = [fit_linear(problem, spec) for spec in specs]
+        evidence = [fit.solution.log_evidence for fit in fits]
+        winner = int(np.argmax(evidence))
+        for index, fit in enumerate(fits):
+            behind = evidence[winner] - evidence[index]
+            reason = "largest evidence" if index == winner else f"{behind:.0f} nat behind"
+            trials.append(_trial(stage, fit, problem, chosen=index == winner, reason=reason))
+        return specs[winner]
+
+    def _grow(
+        self, problem: LinearProblem, spec: BasisSpec, trials: list[BasisTrial]
+    ) -> tuple[LinearFit, list[BasisTrial]]:
+        """Add functions while the evidence grows and the cost allows."""
+        best: LinearFit | None = None
+        entries: list[BasisTrial] = []
+        for size in sorted(self.sizes):
+            fit = fit_linear(problem, replace(spec, n_functions=size))
+            trial = _trial("size", fit, problem, chosen=False, reason="fewer functions")
+            if best is not None and trial.cost > self.max_cost:
+                entries.append(
+                    trial.model_copy(update={"reason": f"costs more than {self.max_cost:g} µs/atom"})
+                )
+                break
+            entries.append(trial)
+            if best is not None and fit.solution.log_evidence <= best.solution.log_evidence:
+                entries[-1] = trial.model_copy(update={"reason": "no more evidence than the smaller one"})
+                break
+            best = fit
+        if best is None:
+            raise AssertionError("the first size is always taken")
+        for entry in entries:
+            taken = entry.basis.n_functions == best.spec.n_functions
+            update = {"chosen": True, "reason": "largest evidence within the cost"} if taken else {}
+            trials.append(entry.model_copy(update=update))
+        return best, trials
+
+
+def basis_choice(spec: BasisSpec) -> BasisChoice:
+    """Describe a basis in a document.
+
+    Parameters
+    ----------
+    spec
+        The basis.
+
+    Returns
+    -------
+    BasisChoice
+        Its numbers.
+    """
+    return BasisChoice(
+        radial=spec.radial,
+        radial_parameter=spec.radial_parameter,
+        cutoff=spec.cutoff,
+        n_functions=spec.n_functions,
+        l_weight=spec.l_weight,
+    )
+
+
+def mean_neighbours(problem: LinearProblem, cutoff: float) -> float:
+    """Count the neighbours of an atom, on average over some structures.
+
+    Parameters
+    ----------
+    problem
+        Gives the structures; at most fifty are looked at.
+    cutoff
+        Cut-off radius in Å.
+
+    Returns
+    -------
+    float
+        Dimensionless.
+    """
+    some = problem.structures[:: max(1, len(problem.structures) // 50)]
+    bonds = sum(len(neighbor_list("i", atoms, cutoff)) for atoms in some)
+    return float(bonds / sum(map(len, some)))
+
+
+def _trial(stage: Stage, fit: LinearFit, problem: LinearProblem, *, chosen: bool, reason: str) -> BasisTrial:
+    return BasisTrial(
+        stage=stage,
+        basis=basis_choice(fit.spec),
+        log_evidence=fit.solution.log_evidence,
+        cost=evaluation_cost(fit.basis, mean_neighbours(problem, fit.spec.cutoff)),
+        chosen=chosen,
+        reason=reason,
+    )
