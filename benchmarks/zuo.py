@@ -1,9 +1,9 @@
 """Accuracy on the published Cu, Si and Mo sets of Zuo et al., J. Phys. Chem. A 124, 731 (2020).
 
-Usage: python benchmarks/zuo.py FOLDER [ELEMENT ...] [--no-tuner] [--learning-only]
+Usage: python benchmarks/zuo.py FOLDER [ELEMENT ...] [--no-tuner]
 
-FOLDER holds ``Cu_train.extxyz.gz``, ``Cu_test.extxyz.gz`` and so on. Prints test errors beside the published ones
-of GAP and MTP, the size of the basis, wall time and peak memory, and the tuner's decision table.
+FOLDER holds ``Cu_train.extxyz.gz``, ``Cu_test.extxyz.gz`` and so on. Prints test errors beside the published
+ones of GAP and MTP, the size of the basis, wall time and peak memory, and the tuner's decision table.
 """
 
 import argparse
@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace, element: str, scratch: Path) -> None:
     )
     left_out = potential.fit.force_error
     print(
-        f"    groups left out: RMSE {1e3 * left_out.energy_rmse:.2f} meV/atom, {left_out.force_rmse:.4f} eV/Å; "
+        f"    groups left out: RMSE {1e3 * left_out.energy_rmse:.2f} meV/atom, "
+        f"{left_out.force_rmse:.4f} eV/Å; "
         f"test RMSE {1e3 * errors.energy_rmse:.2f}, {errors.force_rmse:.4f}"
     )
     for trial in potential.fit.trials:

@@ -1,10 +1,9 @@
 """Our own ACE: basis, rows of the linear model, active set, core, files, and what is refused."""
 
+import itertools
 import subprocess
 import sys
 import zipfile
-
-import itertools
 
 import numpy as np
 import pytest
@@ -66,7 +65,7 @@ def structures():
 def coefficients(basis):
     size = len(basis.basis_coeffs)
     degrees = np.array([sum(f.ns) + sum(f.ls) for f in functions(basis)])
-    return 0.02 * np.random.default_rng(0).normal(size=size) / degrees**2.0
+    return 0.002 * np.random.default_rng(0).normal(size=size) / degrees**2.0
 
 
 @pytest.fixture(scope="module")

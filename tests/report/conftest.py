@@ -10,6 +10,7 @@ from jobflow import Flow, job, run_locally
 
 from mlip_autopipec.schemas import (
     AtomicStructure,
+    BasisChoice,
     CampaignDoc,
     Check,
     CoreRepulsion,
@@ -20,14 +21,13 @@ from mlip_autopipec.schemas import (
     FailedLabel,
     FileData,
     Fingerprint,
+    ForceErrorCalibration,
     GenerationRecord,
     HeldOutDoc,
     LabelBatchDoc,
     LabelDoc,
     LabelledStructure,
     LearningPoint,
-    BasisChoice,
-    ForceErrorCalibration,
     LinearFitReport,
     ParityPoint,
     PotentialDoc,

@@ -7,7 +7,7 @@ from ase.calculators.emt import EMT
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from mlip_autopipec.ace import AcePotential, BasisSpec, DesignMatrix, RowScales
+from mlip_autopipec.ace import AcePotential, BasisSpec, RowScales
 from mlip_autopipec.schemas import ErrorStatistics, LabelBatchDoc, ParityPoint, PotentialDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker

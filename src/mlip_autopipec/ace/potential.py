@@ -206,7 +206,7 @@ class AceCalculator(Calculator):
         Energy of each element's free atom in eV, added per atom; zero if not given.
     errors
         Estimates the force errors in every calculation. This costs the design rows of the structure and
-        their product with the posterior, many times the evaluation itself; none to save that.
+        their product with the posterior, some three times the evaluation itself; none to save that.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "energies", "stress"]  # noqa: RUF012 - as in ASE
