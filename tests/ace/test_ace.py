@@ -12,6 +12,7 @@ from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
 from mlip_autopipec.ace import (
+    RISES_BELOW,
     SCAN_FROM,
     AcePotential,
     BasisSpec,
@@ -65,7 +66,7 @@ def structures():
 def coefficients(basis):
     size = len(basis.basis_coeffs)
     degrees = np.array([sum(f.ns) + sum(f.ls) for f in functions(basis)])
-    return 0.002 * np.random.default_rng(0).normal(size=size) / degrees**2.0
+    return 0.1 * np.random.default_rng(0).normal(size=size) / degrees**2.0
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +330,7 @@ def test_the_core_makes_every_dimer_rise_and_starts_at_the_shortest_distance(coe
         return float(calculator.energy)
 
     for pair, switch in core.items():
-        energies = dimer_scan(energy, pair, np.arange(SCAN_FROM, switch.r_in, 0.004))
+        energies = dimer_scan(energy, pair, np.arange(SCAN_FROM, RISES_BELOW * switch.r_in, 0.004))
         assert (np.diff(energies) < 0).all(), pair
 
 

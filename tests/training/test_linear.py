@@ -384,7 +384,7 @@ class BaselineAlone(Calculator):
 
 @pytest.mark.parametrize("kind", ["zbl", "lj"])
 def test_delta_learning_gives_a_whole_potential(kind, copper_batch, copper_held_out, tmp_path):
-    found = LinearAceFitMaker(n_functions=60, baseline=kind).fit([copper_batch], tmp_path)
+    found = LinearAceFitMaker(n_functions=60, baseline=kind, baseline_reach=1.3).fit([copper_batch], tmp_path)
     assert found.baseline.kind == kind
     assert set(found.baseline.outer) == {"Cu-Cu"}
     assert found.baseline.outer["Cu-Cu"] == pytest.approx(1.3 * found.core.r_in["Cu-Cu"], rel=1e-3)

@@ -11,7 +11,7 @@ from mlip_autopipec.ace.basis import (
     functions,
     import_pyace,
 )
-from mlip_autopipec.ace.core import SCAN_FROM, choose_core, dimer_scan, falling_pairs
+from mlip_autopipec.ace.core import RISES_BELOW, SCAN_FROM, choose_core, dimer_scan, falling_pairs
 from mlip_autopipec.ace.cost import evaluation_cost
 from mlip_autopipec.ace.design import DesignBlock, DesignMatrix, RowScales
 from mlip_autopipec.ace.environment import environment, nearest_distance, shortest_distances
@@ -20,6 +20,7 @@ from mlip_autopipec.ace.potential import AceCalculator, AcePotential, Evaluation
 from mlip_autopipec.ace.uncertainty import ForceErrorModel, Posterior
 
 __all__ = [
+    "RISES_BELOW",
     "SCAN_FROM",
     "AceCalculator",
     "AcePotential",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -134,12 +135,15 @@ def build_basis(
     pyace.ACEBBasisSet
         Spherical-Bessel radial functions, one density, linear embedding.
     """
-    pyace = import_pyace()
-    bonds: dict[Any, Any] = {"ALL": _bond(spec, CoreSwitch(*_NO_CORE), core_strength)}
-    for pair, switch in (core or {}).items():
-        first, second = pair.split("-")
-        bonds[(first, second)] = _bond(spec, switch, core_strength)
-    return pyace.ACEBBasisSet(_configuration(spec, bonds))
+    config = _configuration(spec).copy()
+    for block in config.funcspecs_blocks:
+        members = block.block_name.split()
+        if len(members) <= 2:  # larger blocks have no bond of their own
+            pair = "-".join(sorted((members[0], members[-1])))
+            switch = (core or {}).get(pair, CoreSwitch(*_NO_CORE))
+            block.r_in, block.delta_in = switch.r_in, switch.delta_in
+            block.core_rep_parameters = [core_strength, 1.0]
+    return import_pyace().ACEBBasisSet(config)
 
 
 def level(ns: Sequence[int], ls: Sequence[int], l_weight: float) -> float:
@@ -162,7 +166,8 @@ def level(ns: Sequence[int], ls: Sequence[int], l_weight: float) -> float:
     return _ORDER_COST[len(ns) - 1] * (sum(ns) - len(ns) + l_weight * sum(ls))
 
 
-def _configuration(spec: BasisSpec, bonds: Mapping[Any, Any]) -> Any:
+@lru_cache(maxsize=16)
+def _configuration(spec: BasisSpec) -> Any:
     """Let python-ace list all functions up to a level that is high enough, and keep the lowest."""
     orders = len(_ORDER_COST) if len(spec.elements) == 1 else len(_ORDER_COST) - 1
     for highest in range(2, _MAX_LEVEL):
@@ -174,7 +179,7 @@ def _configuration(spec: BasisSpec, bonds: Mapping[Any, Any]) -> Any:
                 "embeddings": {
                     "ALL": {"npot": "FinnisSinclairShiftedScaled", "fs_parameters": [1, 1], "ndensity": 1}
                 },
-                "bonds": bonds,
+                "bonds": {"ALL": _bond(spec)},
                 "functions": {
                     "ALL": {
                         "nradmax_by_orders": [
@@ -214,17 +219,18 @@ def _key(f: Any, l_weight: float) -> tuple[Any, ...]:
     return level(ns, ls, l_weight), len(ns), f.elements, ns, ls, f.LS
 
 
-def _bond(spec: BasisSpec, core: CoreSwitch, core_strength: float) -> dict[str, Any]:
+def _bond(spec: BasisSpec) -> dict[str, Any]:
+    r_in, delta_in = _NO_CORE
     return {
         "radbase": spec.radial,
         "radparameters": [spec.radial_parameter],
         "rcut": spec.cutoff,
         "dcut": 0.01,
         "NameOfCutoffFunction": "cos",
-        "core-repulsion": [core_strength, 1.0],
+        "core-repulsion": [1.0, 1.0],
         "inner_cutoff_type": "zbl",
-        "r_in": core.r_in,
-        "delta_in": core.delta_in,
+        "r_in": r_in,
+        "delta_in": delta_in,
     }
 
 

@@ -16,6 +16,9 @@ Array = NDArray[np.float64]
 SCAN_FROM = 0.4
 """Smallest distance of the dimer scan in Å."""
 
+RISES_BELOW = 0.9
+"""Fraction of ``r_in`` below which a dimer's energy has to rise all the way in; above may lie its own well."""
+
 _SCAN_STEP = 0.01
 _MARGIN = 1.0e-6  # Å; keeps rounding from switching the closest training pair
 _WIDTHS = (0.25, 0.35, 0.15, 0.45, 0.1, 0.6)  # of r_in; tried in this order
@@ -52,7 +55,7 @@ def choose_core(
     """Choose where each pair goes over to ZBL, so that its dimer energy rises all the way in.
 
     The switch begins at the shortest distance in the training set, so no training structure is touched by
-    it; its width is the first of a few for which the dimer energy rises monotonically from there to
+    it; its width is the first of a few for which the dimer energy rises monotonically from 0.9 of it to
     ``SCAN_FROM``. This is checked on the evaluated potential, not assumed.
 
     Parameters
@@ -87,7 +90,7 @@ def choose_core(
             return chosen
     raise FitError(
         f"no core makes the dimer energy of {', '.join(falling)} rise monotonically below "
-        f"{', '.join(f'{r_in[pair]:.2f} Å' for pair in falling)}.",
+        f"{', '.join(f'{RISES_BELOW * r_in[pair]:.2f} Å' for pair in falling)}.",
         hint="label dimers of these elements at short distances (generation: dimer_distances).",
     )
 
@@ -98,7 +101,7 @@ def falling_pairs(
     core: Mapping[str, CoreSwitch],
     baseline: PairBaseline | None = None,
 ) -> list[str]:
-    """List the pairs whose dimer energy falls anywhere on the way in from ``r_in``.
+    """List the pairs whose dimer energy falls anywhere on the way in from 0.9 ``r_in``.
 
     Parameters
     ----------
@@ -129,7 +132,7 @@ def falling_pairs(
 
     falling = []
     for pair, switch in core.items():
-        distances = np.arange(SCAN_FROM, switch.r_in + _SCAN_STEP, _SCAN_STEP)
+        distances = np.arange(SCAN_FROM, RISES_BELOW * switch.r_in, _SCAN_STEP)
         if not (np.diff(dimer_scan(energy, pair, distances)) < 0.0).all():
             falling.append(pair)
     return falling

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
+from threadpoolctl import threadpool_limits
 
 from mlip_autopipec.errors import FitError
 
@@ -197,13 +198,14 @@ def evidence_fit(moments: Moments, prior: PriorModel, *, noise_floor: float = 0.
         gradient = found.gradient - pull / prior.width
         return 0.5 * float(pull @ pull) - found.log_evidence, -gradient
 
-    result = optimize.minimize(
-        negative,
-        prior.guess,
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-9, "gtol": 1e-3},
-    )
+    with threadpool_limits(1, "blas"):  # many threads on few columns wait for each other
+        result = optimize.minimize(
+            negative,
+            prior.guess,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-9, "gtol": 1e-3},
+        )
     found = _solve(moments, prior, result.x, noise_floor)
     root = np.exp(-0.5 * found.log_precision)
     scaled = moments.gram * root[:, None] * root

@@ -276,7 +276,7 @@ def tightened(fit: LinearFit, problem: LinearProblem, tightness: float) -> Linea
     Parameters
     ----------
     fit
-        The fit.
+        The fit to labels alone; the evidence scales all rows by its noise, so expectations are given in it.
     problem
         What was fitted.
     tightness
@@ -287,7 +287,7 @@ def tightened(fit: LinearFit, problem: LinearProblem, tightness: float) -> Linea
     LinearFit
         The new solution.
     """
-    return _solved(problem, fit.spec, fit.basis, fit.design, fit.moments, tightness)
+    return _solved(problem, fit.spec, fit.basis, fit.design, fit.moments, tightness * fit.solution.noise)
 
 
 def _solved(

@@ -56,6 +56,7 @@ from mlip_autopipec.training.weights import importance
 
 _N_COMPARED = 5
 _TIGHTNESS = (0.25, 1.0, 4.0, 16.0, 64.0)  # of what is expected below the shortest distance
+_SPOILT = 3.0  # times the noise of the labels alone: the expectation would ruin the fit
 _PRIOR_NAMES = ("rank 1", "rank 2", "rank 3", "rank 4", "rank 5", "radial degree", "angular degree")
 
 
@@ -110,7 +111,7 @@ class LinearAceFitMaker(FitMaker):
     energy_scale: float = 0.3
     label_noise: float = 0.0
     baseline: Literal["core", "zbl", "lj"] = "core"
-    baseline_reach: float = 1.3
+    baseline_reach: float = 1.1
     tuner: BasisTuner | None = None
     error_level: float = 0.9
     error_groups: int = 100
@@ -236,12 +237,15 @@ def _with_core(
     fit: LinearFit, problem: LinearProblem, shortest: dict[str, float], baseline: PairBaseline | None
 ) -> tuple[LinearFit, dict[str, CoreSwitch]]:
     """Find a core that makes all dimers rise; if labels do not, expect them to, more and more strictly."""
+    found = fit
     for tightness in _TIGHTNESS:
         try:
-            return fit, choose_core(fit.spec, fit.solution.coefficients, shortest, baseline)
+            return found, choose_core(found.spec, found.solution.coefficients, shortest, baseline)
         except FitError:
-            fit = tightened(fit, problem, tightness)
-    return fit, choose_core(fit.spec, fit.solution.coefficients, shortest, baseline)
+            found = tightened(fit, problem, tightness)
+            if found.solution.noise > _SPOILT * fit.solution.noise:
+                raise
+    return found, choose_core(found.spec, found.solution.coefficients, shortest, baseline)
 
 
 def _parity(training: TrainingSet, potential: AcePotential) -> list[ParityPoint]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from ase.neighborlist import neighbor_list
 from monty.json import MSONable
 
-from mlip_autopipec.ace import BasisSpec, evaluation_cost
+from mlip_autopipec.ace import BasisSpec, build_basis, evaluation_cost
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.schemas import BasisChoice, BasisTrial
 from mlip_autopipec.training.linear import LinearFit, LinearProblem, fit_linear
@@ -55,8 +55,9 @@ class BasisTuner(MSONable):
     def __post_init__(self) -> None:
         if self.max_cost <= 0.0:
             raise ConfigError(f"'max_cost' must be positive, got {self.max_cost} µs/atom.")
-        if not self.sizes:
-            raise ConfigError("'sizes' must hold at least one number of functions, got none.")
+        for name in ("radial", "cutoffs", "l_weights", "sizes"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name!r} must hold at least one value, got none.")
 
     def tune(self, problem: LinearProblem, spec: BasisSpec) -> tuple[LinearFit, list[BasisTrial]]:
         """Choose a basis.
@@ -114,27 +115,27 @@ class BasisTuner(MSONable):
         self, problem: LinearProblem, spec: BasisSpec, trials: list[BasisTrial]
     ) -> tuple[LinearFit, list[BasisTrial]]:
         """Add functions while the evidence grows and the cost allows."""
-        best: LinearFit | None = None
-        entries: list[BasisTrial] = []
-        for size in sorted(self.sizes):
-            fit = fit_linear(problem, replace(spec, n_functions=size))
-            trial = _trial("size", fit, problem, chosen=False, reason="fewer functions")
-            if best is not None and trial.cost > self.max_cost:
-                entries.append(
-                    trial.model_copy(update={"reason": f"costs more than {self.max_cost:g} µs/atom"})
-                )
+        sizes = sorted(set(self.sizes))
+        best = fit_linear(problem, replace(spec, n_functions=sizes[0]))
+        first = len(trials)
+        trials.append(_trial("size", best, problem, chosen=False, reason="fewer functions"))
+        end = "largest evidence of all sizes"
+        for size in sizes[1:]:
+            larger = replace(spec, n_functions=size)
+            if _cost(build_basis(larger), problem, larger.cutoff) > self.max_cost:
+                end = f"largest evidence within the cost; {size} functions exceed {self.max_cost:g} µs/atom"
                 break
-            entries.append(trial)
-            if best is not None and fit.solution.log_evidence <= best.solution.log_evidence:
-                entries[-1] = trial.model_copy(update={"reason": "no more evidence than the smaller one"})
+            fit = fit_linear(problem, larger)
+            grown = fit.solution.log_evidence > best.solution.log_evidence
+            reason = "fewer functions" if grown else "no more evidence than the smaller one"
+            trials.append(_trial("size", fit, problem, chosen=False, reason=reason))
+            if not grown:
+                end = "largest evidence"
                 break
             best = fit
-        if best is None:
-            raise AssertionError("the first size is always taken")
-        for entry in entries:
-            taken = entry.basis.n_functions == best.spec.n_functions
-            update = {"chosen": True, "reason": "largest evidence within the cost"} if taken else {}
-            trials.append(entry.model_copy(update=update))
+        for index in range(first, len(trials)):
+            if trials[index].basis.n_functions == best.spec.n_functions:
+                trials[index] = trials[index].model_copy(update={"chosen": True, "reason": end})
         return best, trials
 
 
@@ -185,7 +186,12 @@ def _trial(stage: Stage, fit: LinearFit, problem: LinearProblem, *, chosen: bool
         stage=stage,
         basis=basis_choice(fit.spec),
         log_evidence=fit.solution.log_evidence,
-        cost=evaluation_cost(fit.basis, mean_neighbours(problem, fit.spec.cutoff)),
+        cost=_cost(fit.basis, problem, fit.spec.cutoff),
         chosen=chosen,
         reason=reason,
     )
+
+
+def _cost(basis: Any, problem: LinearProblem, cutoff: float) -> float:
+    """Cost of an evaluation in µs/atom."""
+    return evaluation_cost(basis, mean_neighbours(problem, cutoff))

@@ -10,7 +10,7 @@ from ase.md.verlet import VelocityVerlet
 from jobflow import Maker, job
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import SCAN_FROM, AceCalculator, AcePotential, dimer_scan
+from mlip_autopipec.ace import RISES_BELOW, SCAN_FROM, AceCalculator, AcePotential, dimer_scan
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, Check, PotentialDoc, StabilityDoc
@@ -95,7 +95,10 @@ class StabilityMaker(Maker):
             checks=[
                 check("energy drift in NVE", drift, self.max_drift, "eV/atom"),
                 check("lost atoms in NVE", lost, 0.0, "atoms"),
-                *(_rises(pair, distances, scan, potential.core.r_in[pair]) for pair, scan in scans.items()),
+                *(
+                    _rises(pair, distances, scan, RISES_BELOW * potential.core.r_in[pair])
+                    for pair, scan in scans.items()
+                ),
             ],
         )
 
