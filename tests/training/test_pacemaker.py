@@ -228,7 +228,7 @@ def test_the_python_behind_a_command_is_found(tmp_path):
 @pytest.mark.tensorpot
 @pytest.mark.timeout(900)
 def test_tensorpot_fits_what_the_evaluator_says(tmp_path, copper_batch, copper_held_out):
-    maker = PacemakerFitMaker(n_functions=30, cutoff=4.5, max_iterations=80, n_threads=1)
+    maker = PacemakerFitMaker(n_functions=30, cutoff=4.5, kappa=0.3, max_iterations=80, n_threads=1)
     found = maker.fit([copper_batch], tmp_path)
     assert found.fit.evaluator == "tensorpot"
     assert found.fit.warnings[:-1] == []  # the last one: not converged

@@ -17,9 +17,10 @@ SCAN_FROM = 0.4
 """Smallest distance of the dimer scan in Å."""
 
 RISES_BELOW = 0.9
-"""Fraction of ``r_in`` below which a dimer's energy has to rise all the way in; above may lie its own well."""
+"""Of ``r_in``: below it a dimer's energy has to rise all the way in; above may lie a shallow well."""
 
 _SCAN_STEP = 0.01
+_WELL = 1.0  # eV; deeper than this below the energy at r_in is a hole, not the bottom of a bond
 _MARGIN = 1.0e-6  # Å; keeps rounding from switching the closest training pair
 _WIDTHS = (0.25, 0.35, 0.15, 0.45, 0.1, 0.6)  # of r_in; tried in this order
 
@@ -56,7 +57,7 @@ def choose_core(
 
     The switch begins at the shortest distance in the training set, so no training structure is touched by
     it; its width is the first of a few for which the dimer energy rises monotonically from 0.9 of it to
-    ``SCAN_FROM``. This is checked on the evaluated potential, not assumed.
+    ``SCAN_FROM``, over no well of more than 1 eV. This is checked on the evaluated potential, not assumed.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def falling_pairs(
     core: Mapping[str, CoreSwitch],
     baseline: PairBaseline | None = None,
 ) -> list[str]:
-    """List the pairs whose dimer energy falls anywhere on the way in from 0.9 ``r_in``.
+    """List the pairs whose dimer energy falls below 0.9 ``r_in``, or by more than 1 eV above.
 
     Parameters
     ----------
@@ -132,7 +133,9 @@ def falling_pairs(
 
     falling = []
     for pair, switch in core.items():
-        distances = np.arange(SCAN_FROM, RISES_BELOW * switch.r_in, _SCAN_STEP)
-        if not (np.diff(dimer_scan(energy, pair, distances)) < 0.0).all():
+        distances = np.arange(SCAN_FROM, switch.r_in, _SCAN_STEP)
+        energies = dimer_scan(energy, pair, distances)
+        rising = (np.diff(energies[distances < RISES_BELOW * switch.r_in]) < 0.0).all()
+        if not (rising and energies.min() > energies[-1] - _WELL):
             falling.append(pair)
     return falling

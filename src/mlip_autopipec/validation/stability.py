@@ -124,8 +124,9 @@ class StabilityMaker(Maker):
 
 
 def _rises(pair: str, distances: Array, energies: Array, r_in: float) -> Check:
-    """Count the places below the shortest training distance where the energy falls on the way in."""
-    inside = energies[distances <= r_in]
+    """Count the places inside the core where the energy falls on the way in."""
+    reach = RISES_BELOW * r_in
+    inside = energies[distances <= reach]
     return check(
-        f"falls of the {pair} dimer below {r_in:.2f} Å", float((np.diff(inside) >= 0).sum()), 0.0, "1"
+        f"falls of the {pair} dimer below {reach:.2f} Å", float((np.diff(inside) >= 0).sum()), 0.0, "1"
     )
