@@ -28,10 +28,10 @@ from mlip_autopipec.ace import (
 from mlip_autopipec.schemas import ErrorStatistics
 from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import LinearAceFitMaker
+from mlip_autopipec.training.calibration import calibrate
 from mlip_autopipec.training.dataset import assemble
 from mlip_autopipec.training.linear import (
     LinearProblem,
-    calibrate,
     expected_repulsion,
     fit_linear,
     linear_active_set,

@@ -23,8 +23,8 @@ from mlip_autopipec.training.pacemaker_programs import (
     provisioned_command,
     which_pacemaker,
 )
-from mlip_autopipec.training.pacemaker_result import parity_points
 from mlip_autopipec.training.pacemaker_setup import copper_cells
+from mlip_autopipec.training.parity import parity_points
 
 HERE = f"{shlex.quote(sys.executable)} -I -m pyace.cli.pacemaker"
 INSTALLED = which_pacemaker()

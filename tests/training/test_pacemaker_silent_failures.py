@@ -23,9 +23,10 @@ from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import PacemakerFitMaker
 from mlip_autopipec.training.dataset import assemble
 from mlip_autopipec.training.pacemaker_input import PotentialShape
-from mlip_autopipec.training.pacemaker_result import parity_points, set_core
+from mlip_autopipec.training.pacemaker_result import set_core
 from mlip_autopipec.training.pacemaker_setup import copper_cells
 from mlip_autopipec.training.pacemaker_start import target_basis
+from mlip_autopipec.training.parity import parity_points
 
 HERE = f"{shlex.quote(sys.executable)} -I -m pyace.cli.pacemaker"
 

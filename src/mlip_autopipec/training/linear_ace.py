@@ -35,22 +35,22 @@ from mlip_autopipec.schemas import (
     ForceErrorCalibration,
     LabelBatchDoc,
     LinearFitReport,
-    ParityPoint,
     PotentialDoc,
 )
 from mlip_autopipec.schemas.files import pack_file
 from mlip_autopipec.training.base import FitMaker
+from mlip_autopipec.training.calibration import calibrate
 from mlip_autopipec.training.dataset import TrainingSet, assemble
 from mlip_autopipec.training.linear import (
     LinearFit,
     LinearProblem,
-    calibrate,
     expected_repulsion,
     fit_linear,
     linear_active_set,
     targets_of,
     tightened,
 )
+from mlip_autopipec.training.parity import parity_points
 from mlip_autopipec.training.tuning import BasisTuner, basis_choice
 from mlip_autopipec.training.weights import importance
 
@@ -144,7 +144,8 @@ class LinearAceFitMaker(FitMaker):
         )
         files, differences = self._write(directory, fit, core, baseline, training.structures)
         uncertainty = self._write_posterior(directory, fit, calibration)
-        parity = _parity(training, AcePotential(files.yaml, baseline=baseline))
+        every = range(len(training.labels))
+        parity = parity_points(AcePotential(files.yaml, baseline=baseline), training, every)
         return PotentialDoc(
             elements=list(fit.spec.elements),
             files=[pack_file(path) for path in (files.yaml, files.yace, files.asi, uncertainty)],
@@ -246,20 +247,6 @@ def _with_core(
             if found.solution.noise > _SPOILT * fit.solution.noise:
                 raise
     return found, choose_core(found.spec, found.solution.coefficients, shortest, baseline)
-
-
-def _parity(training: TrainingSet, potential: AcePotential) -> list[ParityPoint]:
-    """Evaluate the delivered files on what they were fitted to."""
-    points = []
-    for item, atoms in zip(training.labels, training.structures, strict=True):
-        found = potential.evaluate(atoms)
-        stress = None
-        if atoms.pbc.all():
-            stress = -found.virial.flat[[0, 4, 8, 5, 2, 1]] / atoms.get_volume()
-        points.append(
-            ParityPoint.from_prediction(item, training.e0, float(found.energies.sum()), found.forces, stress)
-        )
-    return points
 
 
 def _core_repulsion(core: dict[str, CoreSwitch]) -> CoreRepulsion:

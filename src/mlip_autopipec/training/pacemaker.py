@@ -33,13 +33,13 @@ from mlip_autopipec.training.pacemaker_programs import (
 )
 from mlip_autopipec.training.pacemaker_result import (
     check_counts,
-    parity_points,
     read_potential,
     save_potential,
     set_core,
     write_files,
 )
 from mlip_autopipec.training.pacemaker_start import starting_basis, target_basis
+from mlip_autopipec.training.parity import parity_points
 from mlip_autopipec.training.split import group_split
 
 _PYACE_LIMIT = 400  # structures x functions; numerical gradients need an evaluation for each parameter
