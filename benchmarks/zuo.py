@@ -15,11 +15,10 @@ from pathlib import Path
 from time import perf_counter
 
 from mlip_autopipec.ace import load_potential
-from mlip_autopipec.schemas import ErrorStatistics, Fingerprint
+from mlip_autopipec.schemas import ErrorStatistics, Fingerprint, ParityPoint
 from mlip_autopipec.training import LinearAceFitMaker
 from mlip_autopipec.training.dataset_import import read_labelled
 from mlip_autopipec.training.tuning import BasisTuner
-from mlip_autopipec.validation.prediction import parity
 
 PUBLISHED = {  # energy MAE in meV/atom and force MAE in eV/Å of GAP and MTP
     "Cu": ((0.46, 0.01), (0.41, 0.01)),
@@ -27,7 +26,7 @@ PUBLISHED = {  # energy MAE in meV/atom and force MAE in eV/Å of GAP and MTP
     "Si": ((2.91, 0.07), (2.21, 0.06)),
 }
 CUTOFF = {"Cu": 5.0, "Mo": 5.2, "Si": 5.2}
-SETTINGS = {"energy_sigma": 0.001, "force_sigma": 0.05, "energy_scale": 0.3}
+SETTINGS = {"energy_sigma": 0.001, "energy_scale": 0.3}
 VASP = Fingerprint(code="VASP", version="as published", settings={"functional": "PBE"})
 
 
@@ -47,6 +46,7 @@ def main() -> None:
     parser.add_argument("--no-tuner", action="store_true")
     parser.add_argument("--max-cost", type=float, default=400.0, help="ceiling in µs/atom")
     parser.add_argument("--n-functions", type=int, default=200, help="size of the basis without the tuner")
+    parser.add_argument("--force-sigma", type=float, default=0.05, help="eV/Å, beside 1 meV/atom")
     arguments = parser.parse_args()
     for element in arguments.elements:
         with tempfile.TemporaryDirectory() as name:
@@ -58,12 +58,16 @@ def run(arguments: argparse.Namespace, element: str, scratch: Path) -> None:
     train, test = (read(arguments.folder, element, part, scratch) for part in ("train", "test"))
     tuner = None if arguments.no_tuner else BasisTuner(max_cost=arguments.max_cost, sizes=(200, 550, 1000))
     maker = LinearAceFitMaker(
-        cutoff=CUTOFF[element], n_functions=arguments.n_functions, tuner=tuner, **SETTINGS
+        cutoff=CUTOFF[element],
+        n_functions=arguments.n_functions,
+        force_sigma=arguments.force_sigma,
+        tuner=tuner,
+        **SETTINGS,
     )
     begin = perf_counter()
     potential = maker.fit([train], scratch)
     seconds = perf_counter() - begin
-    points = parity(load_potential(potential, scratch), potential.e0, test.labels)
+    points = ParityPoint.predict(load_potential(potential, scratch), test.labels, potential.e0)
     errors, basis = ErrorStatistics.from_parity(points), potential.fit.basis
     gap, mtp = PUBLISHED[element]
     print(

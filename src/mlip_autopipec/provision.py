@@ -36,6 +36,38 @@ class Located:
     reason: str
 
 
+def executable(found: Located, name: str, hint: str) -> Executable:
+    """Return a located program.
+
+    Parameters
+    ----------
+    found
+        Its command.
+    name
+        What users call it.
+    hint
+        How to get it.
+
+    Returns
+    -------
+    Executable
+        A program that is there.
+
+    Raises
+    ------
+    MissingProgramError
+        There is none.
+    """
+    if found.value is None:
+        raise MissingProgramError(f"{name} was not found: {found.reason}.", hint=hint)
+    program = Executable(found.value)
+    try:
+        program.resolve()
+    except MissingProgramError as error:
+        raise MissingProgramError(f"{error} ({found.reason})", hint=hint) from error
+    return program
+
+
 def environment_python(folder: Path) -> Path:
     """Return the interpreter of a virtual environment.
 

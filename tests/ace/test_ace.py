@@ -311,10 +311,19 @@ def test_the_asi_file_has_the_layout_that_the_readers_need(tmp_path):
 # Core
 
 
+def cored(spec, coefficients):
+    def with_core(core):
+        basis = build_basis(spec, core)
+        basis.basis_coeffs = coefficients
+        return basis
+
+    return with_core
+
+
 def test_the_core_makes_every_dimer_rise_and_starts_at_the_shortest_distance(coefficients):
     shortest = {"Cu-Cu": 1.9, "Zr-Zr": 2.2}
-    core = choose_core(SPEC, coefficients, shortest)
-    assert falling_pairs(SPEC, coefficients, core) == []
+    core = choose_core(cored(SPEC, coefficients), SPEC.pairs, shortest)
+    assert falling_pairs(cored(SPEC, coefficients)(core), core) == []
     assert core["Cu-Cu"].r_in == pytest.approx(1.9, abs=1e-5)
     assert core["Cu-Cu"].r_in < 1.9
     unseen = 0.7 * (covalent_radii[atomic_numbers["Cu"]] + covalent_radii[atomic_numbers["Zr"]])
@@ -336,7 +345,7 @@ def test_the_core_makes_every_dimer_rise_and_starts_at_the_shortest_distance(coe
 
 def test_training_structures_do_not_feel_the_core(tmp_path, design, structures, coefficients, active_set):
     shortest = shortest_distances(structures, SPEC.cutoff)
-    core = choose_core(SPEC, coefficients, shortest)
+    core = choose_core(cored(SPEC, coefficients), SPEC.pairs, shortest)
     files = write_potential(tmp_path, SPEC, core, coefficients, active_set)
     differences = compare_files(files, design, coefficients, active_set, structures)
     assert differences["yaml_energy"] < 1e-9
@@ -364,7 +373,7 @@ def test_a_core_that_cannot_help_is_an_error():
     with pytest.raises(
         FitError, match=r"no core makes the dimer energy of Cu-Cu rise monotonically below"
     ) as caught:
-        choose_core(spec, coefficients, {"Cu-Cu": 2.8})
+        choose_core(cored(spec, coefficients), spec.pairs, {"Cu-Cu": 2.8})
     assert "dimer_distances" in caught.value.hint
 
 

@@ -1,22 +1,18 @@
 """Pairs of close atoms, and structures that are the same but for a motion or the order of their atoms."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from ase.neighborlist import neighbor_list
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
+from mlip_autopipec.ace import shortest_distances
 from mlip_autopipec.training.duplicates import (
     REACH,
     duplicate_pairs,
-    shortest_by_pair,
     sorted_distances,
 )
-from mlip_autopipec.training.neighbours import close_pairs
 
 seeds = st.integers(0, 10_000)
 
@@ -26,25 +22,6 @@ def random_structure(seed, n_atoms=6):
     cell = 4.0 * np.eye(3) * rng.choice([-1, 1], 3) + 0.8 * rng.normal(size=(3, 3))
     symbols = rng.choice(["Cu", "Zr"], n_atoms)
     return Atoms(symbols, positions=8.0 * rng.normal(size=(n_atoms, 3)), cell=cell, pbc=rng.integers(0, 2, 3))
-
-
-@given(seeds, st.floats(0.3, 7.0), st.booleans())
-def test_close_pairs_are_those_of_ase(seed, reach, without_cell):
-    atoms = random_structure(seed)
-    assume(abs(atoms.cell.volume) > 5.0)
-    if without_cell:
-        atoms.set_cell(None)
-        atoms.pbc = False
-    i, j, d = close_pairs(atoms, reach)
-    mine = Counter(zip(i.tolist(), j.tolist(), np.round(d, 7).tolist(), strict=True))
-    ase = neighbor_list("ijd", atoms, reach)
-    assert mine == Counter(zip(ase[0].tolist(), ase[1].tolist(), np.round(ase[2], 7).tolist(), strict=True))
-
-
-def test_two_atoms_at_one_place_are_a_pair_and_an_atom_is_none_with_itself():
-    i, j, d = close_pairs(Atoms("Cu2", positions=np.zeros((2, 3))), 1.0)
-    assert (i.tolist(), j.tolist(), d.tolist()) == ([0, 1], [1, 0], [0.0, 0.0])
-    assert len(close_pairs(Atoms("Cu"), 9.0)[0]) == 0
 
 
 def moved(atoms, seed):
@@ -110,4 +87,4 @@ def test_distances_are_sorted_by_pair():
 
 def test_the_shortest_distance_of_each_pair():
     structures = [bulk("Cu", a=3.6), Atoms("CuZr", positions=[[0, 0, 0], [0, 0, 2.5]]), Atoms("Zr")]
-    assert shortest_by_pair(structures) == pytest.approx({"Cu-Cu": 3.6 / np.sqrt(2), "Cu-Zr": 2.5})
+    assert shortest_distances(structures, REACH) == pytest.approx({"Cu-Cu": 3.6 / np.sqrt(2), "Cu-Zr": 2.5})

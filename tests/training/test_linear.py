@@ -25,7 +25,7 @@ from mlip_autopipec.ace import (
     import_pyace,
     load_potential,
 )
-from mlip_autopipec.schemas import ErrorStatistics
+from mlip_autopipec.schemas import ErrorStatistics, ParityPoint
 from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import LinearAceFitMaker
 from mlip_autopipec.training.calibration import calibrate
@@ -38,7 +38,6 @@ from mlip_autopipec.training.linear import (
     targets_of,
     tightened,
 )
-from mlip_autopipec.validation.prediction import parity
 
 SCALES = RowScales(0.002, 0.05, 0.003)
 SPEC = BasisSpec(("Cu",), 5.0, 30)
@@ -392,12 +391,12 @@ def test_delta_learning_gives_a_whole_potential(kind, copper_batch, copper_held_
     target = tmp_path / "again"
     target.mkdir()
     potential = load_potential(found, target)
-    errors = ErrorStatistics.from_parity(parity(potential, found.e0, copper_held_out.labels))
+    errors = ErrorStatistics.from_parity(ParityPoint.predict(potential, copper_held_out.labels, found.e0))
     assert errors.energy_rmse < 0.01
     assert errors.force_rmse < 0.15
     # the file alone is not the potential
     alone = ErrorStatistics.from_parity(
-        parity(AcePotential(target / "potential.yaml"), found.e0, copper_held_out.labels)
+        ParityPoint.predict(AcePotential(target / "potential.yaml"), copper_held_out.labels, found.e0)
     )
     assert alone.energy_rmse > 2.0 * errors.energy_rmse
     r = np.arange(0.4, found.core.r_in["Cu-Cu"], 0.02)

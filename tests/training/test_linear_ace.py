@@ -13,11 +13,10 @@ from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker
 from mlip_autopipec.training.dataset import assemble
 from mlip_autopipec.training.linear import LinearProblem, fit_linear, targets_of
-from mlip_autopipec.validation.prediction import parity
 
 
 def test_held_out_errors_are_small(copper, copper_ace, copper_held_out):
-    errors = ErrorStatistics.from_parity(parity(copper_ace, copper.e0, copper_held_out.labels))
+    errors = ErrorStatistics.from_parity(ParityPoint.predict(copper_ace, copper_held_out.labels, copper.e0))
     assert errors.n_structures == 8
     assert errors.energy_rmse < 0.002
     assert errors.force_rmse < 0.03
@@ -47,7 +46,7 @@ def test_the_document_tells_how_it_was_made(copper, copper_batch):
 
 def test_training_errors_are_those_of_the_delivered_files(copper, copper_ace, copper_batch):
     fitted = [item for item in copper_batch.labels if item.origin != "isolated_atom"]
-    again = ErrorStatistics.from_parity(parity(copper_ace, copper.e0, fitted))
+    again = ErrorStatistics.from_parity(ParityPoint.predict(copper_ace, fitted, copper.e0))
     assert again.model_dump() == pytest.approx(copper.training_errors.model_dump(), rel=1e-5, abs=1e-9)
 
 

@@ -11,7 +11,7 @@ import pytest
 from mlip_autopipec.ace import SCAN_FROM, AcePotential, dimer_scan, shortest_distances
 from mlip_autopipec.errors import CalculationError, ConfigError, FitError, MissingProgramError
 from mlip_autopipec.process import Executable
-from mlip_autopipec.schemas import ErrorStatistics
+from mlip_autopipec.schemas import ErrorStatistics, ParityPoint
 from mlip_autopipec.settings import Settings
 from mlip_autopipec.testing import maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
@@ -24,7 +24,6 @@ from mlip_autopipec.training.pacemaker_programs import (
     which_pacemaker,
 )
 from mlip_autopipec.training.pacemaker_setup import copper_cells
-from mlip_autopipec.training.parity import parity_points
 
 HERE = f"{shlex.quote(sys.executable)} -I -m pyace.cli.pacemaker"
 INSTALLED = which_pacemaker()
@@ -76,9 +75,13 @@ def test_errors_are_those_of_the_delivered_files(finished, tmp_path):
     training = assemble([copper_cells()], 4.0)
     test = [i for i, item in enumerate(training.labels) if doc.excluded[0].startswith(f"{item.label_id} ")]
     fitted = [i for i in range(6) if i not in test]
-    errors = ErrorStatistics.from_parity(parity_points(potential, training, fitted))
+    errors = ErrorStatistics.from_parity(
+        ParityPoint.predict(potential, [training.labels[i] for i in fitted], training.e0)
+    )
     assert errors.model_dump() == pytest.approx(doc.training_errors.model_dump())
-    errors = ErrorStatistics.from_parity(parity_points(potential, training, test))
+    errors = ErrorStatistics.from_parity(
+        ParityPoint.predict(potential, [training.labels[i] for i in test], training.e0)
+    )
     assert (errors.energy_rmse, errors.force_rmse) == pytest.approx(
         (doc.fit.test_energy_rmse, doc.fit.test_force_rmse)
     )
@@ -238,7 +241,9 @@ def test_tensorpot_fits_what_the_evaluator_says(tmp_path, copper_batch, copper_h
     )
     held_out = [i for i, item in enumerate(training.labels) if item.origin == "held_out"]
     path = found.write(tmp_path)
-    errors = ErrorStatistics.from_parity(parity_points(AcePotential(path), training, held_out))
+    errors = ErrorStatistics.from_parity(
+        ParityPoint.predict(AcePotential(path), [training.labels[i] for i in held_out], training.e0)
+    )
     assert errors.energy_rmse < 0.01
     assert errors.force_rmse < 0.1
 

@@ -18,7 +18,7 @@ from ase.calculators.emt import EMT
 
 from mlip_autopipec.ace import AcePotential, DesignMatrix, active_set_inverse, dimer_scan, grade, import_pyace
 from mlip_autopipec.errors import CalculationError, ConfigError, FitError
-from mlip_autopipec.schemas import AtomicStructure, ErrorStatistics, LabelBatchDoc
+from mlip_autopipec.schemas import AtomicStructure, ErrorStatistics, LabelBatchDoc, ParityPoint
 from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import PacemakerFitMaker
 from mlip_autopipec.training.dataset import assemble
@@ -26,7 +26,6 @@ from mlip_autopipec.training.pacemaker_input import PotentialShape
 from mlip_autopipec.training.pacemaker_result import set_core
 from mlip_autopipec.training.pacemaker_setup import copper_cells
 from mlip_autopipec.training.pacemaker_start import target_basis
-from mlip_autopipec.training.parity import parity_points
 
 HERE = f"{shlex.quote(sys.executable)} -I -m pyace.cli.pacemaker"
 
@@ -225,7 +224,7 @@ def test_silent_failure_08_errors_are_those_of_the_written_file(fake, batch, fol
     assert any("pacemaker says 0.01" in line for line in found.fit.warnings)
     assert not any("pacemaker says" in line for line in recorded[0].fit.warnings)
     training = assemble([batch], 4.0)
-    points = parity_points(delivered, training, range(len(training.labels)))
+    points = ParityPoint.predict(delivered, training.labels, training.e0)
     assert ErrorStatistics.from_parity(points).model_dump() == pytest.approx(
         found.training_errors.model_dump()
     )

@@ -14,8 +14,9 @@ from mlip_autopipec.ace.basis import (
 from mlip_autopipec.ace.core import RISES_BELOW, SCAN_FROM, choose_core, dimer_scan, falling_pairs
 from mlip_autopipec.ace.cost import evaluation_cost
 from mlip_autopipec.ace.design import DesignBlock, DesignMatrix, RowScales
-from mlip_autopipec.ace.environment import environment, nearest_distance, shortest_distances
+from mlip_autopipec.ace.environment import environment
 from mlip_autopipec.ace.files import PotentialFiles, compare_files, write_potential
+from mlip_autopipec.ace.neighbours import Bonds, bonds, nearest_distance, shortest_distances
 from mlip_autopipec.ace.potential import AceCalculator, AcePotential, Evaluation, load_potential
 from mlip_autopipec.ace.uncertainty import ForceErrorModel, Posterior
 
@@ -25,6 +26,7 @@ __all__ = [
     "AceCalculator",
     "AcePotential",
     "BasisSpec",
+    "Bonds",
     "CoreSwitch",
     "DesignBlock",
     "DesignMatrix",
@@ -35,6 +37,7 @@ __all__ = [
     "PotentialFiles",
     "RowScales",
     "active_set_inverse",
+    "bonds",
     "build_basis",
     "choose_baseline",
     "choose_core",

@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace.neighbours import bonds
 from mlip_autopipec.errors import CalculationError, ConfigError, StructureError
 
 Array = NDArray[np.float64]
@@ -181,12 +181,7 @@ class PairBaseline:
         """
         elements, kinds = np.unique(atoms.get_chemical_symbols(), return_inverse=True)
         pairs = _pairs(self, elements.tolist())
-        if not np.isfinite(atoms.positions).all():
-            raise StructureError(
-                f"{atoms.get_chemical_formula()} holds positions that are not finite numbers."
-            )
-        cutoffs = {tuple(pair.split("-")): self.outer[pair] for pair in pairs}
-        i, j, r, bonds = neighbor_list("ijdD", atoms, cutoffs)
+        i, j, r, vectors = bonds(atoms, max(self.outer[pair] for pair in pairs))
         energy, derivative = np.zeros(len(r)), np.zeros(len(r))
         low, high = np.minimum(kinds[i], kinds[j]), np.maximum(kinds[i], kinds[j])
         for pair, (a, b) in zip(pairs, combinations_with_replacement(range(len(elements)), 2), strict=True):
@@ -195,11 +190,11 @@ class PairBaseline:
         if not (np.isfinite(energy).all() and np.isfinite(derivative).all()):
             raise CalculationError(f"the baseline gives numbers that are not finite for {atoms!r}.")
         # Every bond is listed from both of its ends, hence the halves.
-        pull = (derivative / r)[:, None] * bonds
+        pull = (derivative / r)[:, None] * vectors
         energies, forces = np.zeros(len(atoms)), np.zeros((len(atoms), 3))
         np.add.at(energies, i, 0.5 * energy)
         np.add.at(forces, i, pull)
-        return energies, forces, -0.5 * bonds.T @ pull
+        return energies, forces, -0.5 * vectors.T @ pull
 
 
 def choose_baseline(

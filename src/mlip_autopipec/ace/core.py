@@ -1,13 +1,14 @@
 """The short range: a ZBL core inside the potential file that atoms cannot fall through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from mlip_autopipec.ace.baseline import PairBaseline, unseen_distance
-from mlip_autopipec.ace.basis import BasisSpec, CoreSwitch, build_basis, import_pyace
+from mlip_autopipec.ace.basis import CoreSwitch, import_pyace
 from mlip_autopipec.ace.environment import environment
 from mlip_autopipec.errors import FitError
 
@@ -48,8 +49,8 @@ def dimer_scan(energy: Callable[[Atoms], float], pair: str, distances: Array) ->
 
 
 def choose_core(
-    spec: BasisSpec,
-    coefficients: Array,
+    with_core: Callable[[Mapping[str, CoreSwitch]], Any],
+    pairs: Sequence[str],
     shortest: Mapping[str, float],
     baseline: PairBaseline | None = None,
 ) -> dict[str, CoreSwitch]:
@@ -61,10 +62,10 @@ def choose_core(
 
     Parameters
     ----------
-    spec
-        The basis.
-    coefficients
-        One per function in eV, shape ``(n_functions,)``.
+    with_core
+        Gives the potential with a core, as ``ACEBBasisSet``; one for several densities is as good.
+    pairs
+        All pairs ``'A-B'`` (sorted symbols).
     shortest
         Shortest training distance in Å by pair ``'A-B'``; for pairs that never met, 0.7 of the sum of the
         covalent radii is taken.
@@ -81,12 +82,13 @@ def choose_core(
     FitError
         No width makes the dimer energy of a pair monotonic.
     """
-    r_in = {pair: shortest.get(pair, unseen_distance(pair)) - _MARGIN for pair in spec.pairs}
+    r_in = {pair: shortest.get(pair, unseen_distance(pair)) - _MARGIN for pair in pairs}
     chosen: dict[str, CoreSwitch] = {}
-    falling = spec.pairs
+    falling = list(pairs)
     for width in _WIDTHS:
-        chosen |= {pair: CoreSwitch(r_in[pair], width * r_in[pair]) for pair in falling}
-        falling = falling_pairs(spec, coefficients, chosen, baseline)
+        tried = {pair: CoreSwitch(r_in[pair], width * r_in[pair]) for pair in falling}
+        chosen |= tried
+        falling = falling_pairs(with_core(chosen), tried, baseline)
         if not falling:
             return chosen
     raise FitError(
@@ -97,21 +99,16 @@ def choose_core(
 
 
 def falling_pairs(
-    spec: BasisSpec,
-    coefficients: Array,
-    core: Mapping[str, CoreSwitch],
-    baseline: PairBaseline | None = None,
+    basis: Any, core: Mapping[str, CoreSwitch], baseline: PairBaseline | None = None
 ) -> list[str]:
     """List the pairs whose dimer energy falls below 0.9 ``r_in``, or by more than 1 eV above.
 
     Parameters
     ----------
-    spec
-        The basis.
-    coefficients
-        One per function in eV.
+    basis
+        The potential with its core, as ``ACEBBasisSet``.
     core
-        Core switch by pair.
+        Core switch of each pair that is looked at.
     baseline
         The pair potential under the ACE.
 
@@ -121,9 +118,7 @@ def falling_pairs(
         Pairs ``'A-B'``; empty if all rise monotonically.
     """
     pyace = import_pyace()
-    basis = build_basis(spec, core, 1.0 if baseline is None else 0.0)
-    basis.basis_coeffs = coefficients
-    evaluator = pyace.ACEBEvaluator(basis)
+    evaluator = pyace.ACEBEvaluator(basis)  # the calculator does not keep it alive
     calculator = pyace.ACECalculator(evaluator)
 
     def energy(atoms: Atoms) -> float:

@@ -1,11 +1,9 @@
 """From ASE atoms to the neighbour lists of python-ace, for any cell and periodicity."""
 
-from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
 from mlip_autopipec.errors import StructureError
 
@@ -45,58 +43,3 @@ def environment(atoms: Atoms, basis: Any) -> Any:
     if simple:
         return aseatoms_to_atomicenvironment(atoms, cutoff=basis.cutoffmax, elements_mapper_dict=elements)
     return aseatoms_to_atomicenvironment_old(atoms, cutoff=basis.cutoffmax, elements_mapper_dict=elements)
-
-
-def nearest_distance(atoms: Atoms) -> float:
-    """Shortest distance between two atoms, periodic images included.
-
-    Parameters
-    ----------
-    atoms
-        The structure.
-
-    Returns
-    -------
-    float
-        In Å.
-
-    Raises
-    ------
-    StructureError
-        It is one atom without periodic images.
-    """
-    if len(atoms) == 1 and not atoms.pbc.any():
-        raise StructureError(f"a free {atoms.symbols[0]} atom has no neighbour.")
-    reach = 1.0
-    while True:
-        distances = neighbor_list("d", atoms, reach)
-        if len(distances):
-            return float(distances.min())
-        reach *= 1.5
-
-
-def shortest_distances(structures: list[Atoms], cutoff: float) -> dict[str, float]:
-    """Find the shortest distance of each pair of elements over all structures.
-
-    Parameters
-    ----------
-    structures
-        The structures.
-    cutoff
-        Distances beyond this, in Å, are not looked for.
-
-    Returns
-    -------
-    dict
-        Shortest distance in Å by pair ``'A-B'`` (sorted symbols); pairs that never meet are absent.
-    """
-    found: dict[str, float] = {}
-    for atoms in structures:
-        i, j, d = neighbor_list("ijd", atoms, cutoff)
-        symbols = np.array(atoms.get_chemical_symbols())
-        for first, second in combinations_with_replacement(sorted(set(symbols)), 2):
-            mask = (symbols[i] == first) & (symbols[j] == second)
-            if mask.any():
-                pair = f"{first}-{second}"
-                found[pair] = min(found.get(pair, np.inf), float(d[mask].min()))
-    return found

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from vesin import NeighborList
 
 from mlip_autopipec.ace.basis import functions
 from mlip_autopipec.ace.kernel import FunctionTable, RadialTable
+from mlip_autopipec.ace.neighbours import bonds
 from mlip_autopipec.errors import StructureError
 
 Array = NDArray[np.float64]
@@ -167,14 +167,8 @@ def neighbour_table(atoms: Atoms, elements: Sequence[str], cutoff: float) -> tup
         raise StructureError(
             f"element {', '.join(unknown)} is not in the potential; known: {', '.join(elements)}."
         )
-    if not np.isfinite(atoms.positions).all():
-        raise StructureError(f"{atoms.get_chemical_formula()} holds positions that are not finite numbers.")
     kinds = np.array([list(elements).index(symbol) for symbol in symbols])
-    finder = NeighborList(cutoff=cutoff, full_list=True, n_threads=1)
-    i, j, vectors = finder.compute(
-        points=atoms.positions, box=atoms.cell.array, periodic=list(atoms.pbc), quantities="ijD"
-    )
-    i, j = i.astype(np.int64), j.astype(np.int64)
+    i, j, _, vectors = bonds(atoms, cutoff)
     order = np.lexsort((j, kinds[j], i))
     ranges = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=len(atoms)))])
     return kinds, j[order], ranges, np.ascontiguousarray(vectors[order])

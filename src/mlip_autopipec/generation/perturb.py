@@ -6,7 +6,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
-from ase.neighborlist import neighbor_list
+
+from mlip_autopipec.ace import bonds
 
 
 def strained(atoms: Atoms, max_strain: float, rng: np.random.Generator) -> Atoms:
@@ -57,7 +58,7 @@ def rattled(atoms: Atoms, amplitude: float, rng: np.random.Generator, *, keep_ap
     for _ in range(20):
         result = atoms.copy()
         result.positions += displacement
-        if len(neighbor_list("i", result, keep_apart)) == 0:
+        if len(bonds(result, keep_apart).i) == 0:
             return result
         displacement *= 0.8
     return result

@@ -60,38 +60,38 @@ def greedy_d_optimal(
         if block.ndim != 2 or block.shape[1] != len(precision):
             raise FitError(f"block {index} has shape {block.shape}, expected (n, {len(precision)}).")
     try:
-        factor = linalg.cho_factor(precision)
+        lower = linalg.cholesky(precision, lower=True)
     except linalg.LinAlgError as error:
         raise FitError(f"the prior precision matrix is not positive definite: {error}.") from error
-    covariance = linalg.cho_solve(factor, np.eye(len(precision)))
+    root = linalg.solve_triangular(lower, np.eye(len(precision)), lower=True).T
     indices: list[int] = []
     gains: list[float] = []
     for index in dict.fromkeys(required):
-        gains.append(_gain(blocks[index], covariance))
+        gains.append(_gain(blocks[index], root))
         indices.append(index)
-        covariance = _update(blocks[index], covariance)
+        root = _update(blocks[index], root)
     queue = [(-np.inf, i) for i in range(len(blocks)) if i not in set(indices)]
     heapq.heapify(queue)
     while queue and len(indices) < n_choose:
         _, index = heapq.heappop(queue)
-        gain = _gain(blocks[index], covariance)
+        gain = _gain(blocks[index], root)
         if queue and gain < -queue[0][0]:
             heapq.heappush(queue, (-gain, index))
             continue
         indices.append(index)
         gains.append(gain)
-        covariance = _update(blocks[index], covariance)
+        root = _update(blocks[index], root)
     return DesignChoice(indices, gains)
 
 
-def _gain(block: Array, covariance: Array) -> float:
-    _, log_det = np.linalg.slogdet(np.eye(len(block)) + block @ covariance @ block.T)
+def _gain(block: Array, root: Array) -> float:
+    reduced = block @ root
+    _, log_det = np.linalg.slogdet(np.eye(len(block)) + reduced @ reduced.T)
     return 0.5 * float(log_det)
 
 
-def _update(block: Array, covariance: Array) -> Array:
-    """Condition the covariance on the block (Woodbury identity)."""
-    jp = block @ covariance
-    gain = linalg.solve(np.eye(len(block)) + jp @ block.T, jp, assume_a="pos")
-    updated = covariance - jp.T @ gain
-    return 0.5 * (updated + updated.T)
+def _update(block: Array, root: Array) -> Array:
+    """Condition the root of the covariance on the block; without a difference, nothing cancels."""
+    reduced = block @ root
+    lower = linalg.cholesky(np.eye(len(root)) + reduced.T @ reduced, lower=True)
+    return np.asarray(linalg.solve_triangular(lower, root.T, lower=True).T)

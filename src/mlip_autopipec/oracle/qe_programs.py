@@ -4,9 +4,8 @@ import shlex
 import shutil
 from pathlib import Path
 
-from mlip_autopipec.errors import MissingProgramError
 from mlip_autopipec.process import Executable
-from mlip_autopipec.provision import Located, environment_python
+from mlip_autopipec.provision import Located, environment_python, executable
 from mlip_autopipec.settings import Settings, get_settings, home
 
 FAMILY = "pseudo-dojo-0.4-pbe-sr-standard"
@@ -87,15 +86,7 @@ def pw_executable(settings: Settings | None = None, folder: Path | None = None) 
     MissingProgramError
         There is none.
     """
-    found = which_pw(settings, folder)
-    if found.value is None:
-        raise MissingProgramError(f"pw.x was not found: {found.reason}.", hint=PW_HINT)
-    executable = Executable(found.value)
-    try:
-        executable.resolve()
-    except MissingProgramError as error:
-        raise MissingProgramError(f"{error} ({found.reason})", hint=PW_HINT) from error
-    return executable
+    return executable(which_pw(settings, folder), "pw.x", PW_HINT)
 
 
 def pseudopotential_folder(folder: Path) -> Path:

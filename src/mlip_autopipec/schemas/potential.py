@@ -1,8 +1,8 @@
 """A fitted potential and how well it fits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -14,6 +14,9 @@ from mlip_autopipec.schemas.files import unpack_file
 from mlip_autopipec.schemas.fit import LinearFitReport, PacemakerFitReport
 from mlip_autopipec.schemas.label import LabelledStructure
 from mlip_autopipec.schemas.structure import FileData, Origin
+
+if TYPE_CHECKING:  # the documents are read where the potential's own libraries are not needed
+    from mlip_autopipec.ace import AcePotential, CoreSwitch
 
 
 class ParityPoint(Document):
@@ -36,6 +39,36 @@ class ParityPoint(Document):
     )
 
     @classmethod
+    def predict(
+        cls, potential: "AcePotential", labelled: Iterable[LabelledStructure], e0: dict[str, float]
+    ) -> list[Self]:
+        """Evaluate labelled structures.
+
+        Parameters
+        ----------
+        potential
+            The potential.
+        labelled
+            The labels.
+        e0
+            Energy of each element's free atom in eV.
+
+        Returns
+        -------
+        list[ParityPoint]
+            Prediction beside label.
+        """
+        points = []
+        for item in labelled:
+            atoms = item.label.structure.to_ase()
+            found = potential.evaluate(atoms, gamma=False)
+            stress = (
+                full_3x3_to_voigt_6_stress(-found.virial / atoms.get_volume()) if atoms.pbc.all() else None
+            )
+            points.append(cls.from_prediction(item, e0, float(found.energies.sum()), found.forces, stress))
+        return points
+
+    @classmethod
     def from_prediction(
         cls,
         labelled: LabelledStructure,
@@ -43,7 +76,7 @@ class ParityPoint(Document):
         energy: float,
         forces: NDArray[np.float64],
         stress: NDArray[np.float64] | None,
-    ) -> "ParityPoint":
+    ) -> Self:
         """Set a prediction against its label.
 
         Parameters
@@ -141,6 +174,28 @@ class CoreRepulsion(Document):
     )
     delta_in: dict[str, float] = Field(description="Width of the switch, per pair 'A-B' [Å].")
     scan_from: float = Field(description="Smallest distance of the dimer scan that showed it monotonic [Å].")
+
+    @classmethod
+    def of(cls, core: "Mapping[str, CoreSwitch]", scan_from: float) -> Self:
+        """Put core switches into a document.
+
+        Parameters
+        ----------
+        core
+            Core switch by pair.
+        scan_from
+            Smallest distance of the dimer scan in Å.
+
+        Returns
+        -------
+        CoreRepulsion
+            The document.
+        """
+        return cls(
+            r_in={pair: switch.r_in for pair, switch in core.items()},
+            delta_in={pair: switch.delta_in for pair, switch in core.items()},
+            scan_from=scan_from,
+        )
 
 
 class BaselineDoc(Document):

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, build_basis, default_prior
+from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, bonds, build_basis, default_prior
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.numerics import greedy_d_optimal
 from mlip_autopipec.schemas import (
@@ -107,7 +106,7 @@ class DOptimalSelectionMaker(SelectionMaker):
 
     def _rows(self, design: DesignMatrix, atoms: Atoms) -> Array:
         """Rows over their standard deviations; atoms out of each other's reach have none."""
-        if not len(neighbor_list("i", atoms, design.cutoff)):
+        if not len(bonds(atoms, design.cutoff).i):
             return np.zeros((1, design.n_functions))
         scales = RowScales(self.energy_sigma, self.force_sigma, self.stress_sigma)
         return design.block(atoms).weighted(scales)

@@ -52,6 +52,7 @@ def label_batch(
                 origin=candidate.origin,
                 detail=candidate.detail,
                 gamma=candidate.gamma,
+                group=candidate.group,
             )
         )
     return LabelBatchDoc(labels=labels, failed=[], n_labels=len(labels), wall_time=0.0)

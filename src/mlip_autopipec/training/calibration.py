@@ -24,7 +24,8 @@ def calibrate(
     With :math:`H = R\,C\,R^T / \sigma^2` of a group's weighted rows R, its residuals by the fit to all others
     (at the same noise and prior) are :math:`(1 - H)^{-1} r`, and the covariance of its predictions is
     :math:`\sigma^2 H (1 - H)^{-1}`. The factor that puts the asked share of the atoms' errors below
-    factor times standard deviation is a split-conformal quantile.
+    factor times standard deviation is a split-conformal quantile. Of a group with more rows than can be left
+    out at once only the first structures are, some 3,000 rows.
 
     Parameters
     ----------

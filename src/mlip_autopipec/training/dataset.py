@@ -8,10 +8,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace import bonds
 from mlip_autopipec.errors import ConfigError, FitError
 from mlip_autopipec.schemas import Fingerprint, LabelBatchDoc, LabelledStructure
 from mlip_autopipec.schemas.dataset import E0Mode
-from mlip_autopipec.training.neighbours import close_pairs
 from mlip_autopipec.training.weights import importance
 
 __all__ = [
@@ -98,7 +98,7 @@ def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
     excluded: list[str] = []
     for item in labels:
         atoms = item.label.structure.to_ase()
-        lonely = len(atoms) - len(set(close_pairs(atoms, cutoff)[0].tolist()))
+        lonely = len(atoms) - len(set(bonds(atoms, cutoff).i.tolist()))
         if item.origin == "isolated_atom":
             excluded.append(f"{item.label_id} ({item.label.structure.formula}): isolated atom, gives E0")
         elif lonely:

@@ -10,6 +10,7 @@ from jobflow import Maker, job
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from mlip_autopipec.ace import shortest_distances
 from mlip_autopipec.errors import ConfigError, FitError
 from mlip_autopipec.schemas import (
     DatasetDoc,
@@ -27,7 +28,7 @@ from mlip_autopipec.training.dataset import (
     reference_energies,
 )
 from mlip_autopipec.training.dataset_checks import check_labels, find_duplicates, find_outliers
-from mlip_autopipec.training.duplicates import shortest_by_pair
+from mlip_autopipec.training.duplicates import REACH
 from mlip_autopipec.training.split import group_split
 from mlip_autopipec.training.weights import energy_above_hull, reduced_formula
 
@@ -153,7 +154,7 @@ class DatasetMaker(Maker):
             duplicates=duplicates,
             outliers=outliers,
             excluded=excluded,
-            shortest_distances=shortest_by_pair(training.structures),
+            shortest_distances=shortest_distances(training.structures, REACH),
             energy_above_hull=_largest_above_hull(training),
             largest_force=max(float(np.linalg.norm(i.label.forces, axis=1).max()) for i in kept),
             warnings=self._warnings(labels, kept, test, source),

@@ -8,11 +8,11 @@ from ase import Atoms
 from ase.data import covalent_radii
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace import bonds
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.schemas import DuplicatePair, LabelledStructure, Outlier, OutlierKind
 from mlip_autopipec.training.dataset import TrainingSet
 from mlip_autopipec.training.duplicates import duplicate_pairs
-from mlip_autopipec.training.neighbours import close_pairs
 from mlip_autopipec.training.weights import reduced_formula
 
 Array = NDArray[np.float64]
@@ -171,7 +171,7 @@ def energy_scores(training: TrainingSet) -> Array:
 def _short_distances(atoms: Atoms, ratio: float) -> Iterator[tuple[float, str]]:
     """Yield the shortest of the distances below the limit, if there is any, and a description."""
     radii = covalent_radii[atoms.numbers]
-    i, j, d = close_pairs(atoms, 2.0 * ratio * float(radii.max()))
+    i, j, d, _ = bonds(atoms, 2.0 * ratio * float(radii.max()))
     ratios = d / (radii[i] + radii[j])
     k = int(np.argmin(ratios)) if len(ratios) else -1
     if k >= 0 and ratios[k] < ratio:

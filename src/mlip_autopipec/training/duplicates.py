@@ -1,7 +1,7 @@
 """Finding structures that are the same but for a motion or another order of the atoms."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -9,7 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from mlip_autopipec.training.neighbours import close_pairs
+from mlip_autopipec.ace import bonds
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def sorted_distances(atoms: Atoms) -> dict[str, Array]:
         Distances up to ``REACH`` in Å, ascending, by pair ``'A-B'`` (sorted symbols), each counted from
         both its ends; shape ``(n_distances,)``.
     """
-    i, j, d = close_pairs(atoms, REACH)
+    i, j, d, _ = bonds(atoms, REACH)
     symbols = np.array(atoms.get_chemical_symbols())
     found = {}
     for first, second in combinations_with_replacement(sorted(set(symbols.tolist())), 2):
@@ -103,24 +103,3 @@ def _difference(first: dict[str, Array], second: dict[str, Array]) -> float:
         padded = [np.pad(x, (0, length - len(x)), constant_values=REACH) for x in (mine, second[pair])]
         largest = max(largest, float(np.abs(padded[0] - padded[1]).max(initial=0.0)))
     return largest
-
-
-def shortest_by_pair(structures: Iterable[Atoms]) -> dict[str, float]:
-    """Find the shortest distance of each pair of elements over all structures.
-
-    Parameters
-    ----------
-    structures
-        The structures.
-
-    Returns
-    -------
-    dict
-        In Å by pair ``'A-B'`` (sorted symbols); pairs that never come within ``REACH`` are absent.
-    """
-    found: dict[str, float] = {}
-    for atoms in structures:
-        for pair, distances in sorted_distances(atoms).items():
-            if len(distances):
-                found[pair] = min(found.get(pair, np.inf), float(distances[0]))
-    return dict(sorted(found.items()))

@@ -1,11 +1,11 @@
 """Linear ACE in seconds: the fit inside the loop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 from ase import Atoms
 
@@ -18,6 +18,7 @@ from mlip_autopipec.ace import (
     Posterior,
     PotentialFiles,
     RowScales,
+    build_basis,
     choose_baseline,
     choose_core,
     compare_files,
@@ -35,6 +36,7 @@ from mlip_autopipec.schemas import (
     ForceErrorCalibration,
     LabelBatchDoc,
     LinearFitReport,
+    ParityPoint,
     PotentialDoc,
 )
 from mlip_autopipec.schemas.files import pack_file
@@ -50,7 +52,6 @@ from mlip_autopipec.training.linear import (
     targets_of,
     tightened,
 )
-from mlip_autopipec.training.parity import parity_points
 from mlip_autopipec.training.tuning import BasisTuner, basis_choice
 from mlip_autopipec.training.weights import importance
 
@@ -144,8 +145,8 @@ class LinearAceFitMaker(FitMaker):
         )
         files, differences = self._write(directory, fit, core, baseline, training.structures)
         uncertainty = self._write_posterior(directory, fit, calibration)
-        every = range(len(training.labels))
-        parity = parity_points(AcePotential(files.yaml, baseline=baseline), training, every)
+        potential = AcePotential(files.yaml, baseline=baseline)
+        parity = ParityPoint.predict(potential, training.labels, training.e0)
         return PotentialDoc(
             elements=list(fit.spec.elements),
             files=[pack_file(path) for path in (files.yaml, files.yace, files.asi, uncertainty)],
@@ -153,7 +154,7 @@ class LinearAceFitMaker(FitMaker):
             e0_source=training.e0_source,
             cutoff=fit.spec.cutoff,
             n_functions=function_counts(fit.basis),
-            core=_core_repulsion(core),
+            core=CoreRepulsion.of(core, SCAN_FROM),
             baseline=_baseline_doc(baseline, fit.spec.elements),
             fit=self._report(fit, calibration, trials),
             training_errors=ErrorStatistics.from_parity(parity),
@@ -234,6 +235,19 @@ class LinearAceFitMaker(FitMaker):
         )
 
 
+def _core_of(
+    fit: LinearFit, shortest: dict[str, float], baseline: PairBaseline | None
+) -> dict[str, CoreSwitch]:
+    """Find the core of a linear fit; see :func:`mlip_autopipec.ace.choose_core`."""
+
+    def with_core(core: Mapping[str, CoreSwitch]) -> Any:
+        basis = build_basis(fit.spec, core, 1.0 if baseline is None else 0.0)
+        basis.basis_coeffs = fit.solution.coefficients
+        return basis
+
+    return choose_core(with_core, fit.spec.pairs, shortest, baseline)
+
+
 def _with_core(
     fit: LinearFit, problem: LinearProblem, shortest: dict[str, float], baseline: PairBaseline | None
 ) -> tuple[LinearFit, dict[str, CoreSwitch]]:
@@ -241,20 +255,12 @@ def _with_core(
     found = fit
     for tightness in _TIGHTNESS:
         try:
-            return found, choose_core(found.spec, found.solution.coefficients, shortest, baseline)
+            return found, _core_of(found, shortest, baseline)
         except FitError:
             found = tightened(fit, problem, tightness)
             if found.solution.noise > _SPOILT * fit.solution.noise:
                 raise
-    return found, choose_core(found.spec, found.solution.coefficients, shortest, baseline)
-
-
-def _core_repulsion(core: dict[str, CoreSwitch]) -> CoreRepulsion:
-    return CoreRepulsion(
-        r_in={pair: switch.r_in for pair, switch in core.items()},
-        delta_in={pair: switch.delta_in for pair, switch in core.items()},
-        scan_from=SCAN_FROM,
-    )
+    return found, _core_of(found, shortest, baseline)
 
 
 def _baseline_doc(baseline: PairBaseline | None, elements: Sequence[str]) -> BaselineDoc | None:

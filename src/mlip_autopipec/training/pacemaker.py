@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mlip_autopipec.ace import SCAN_FROM, AcePotential, CoreSwitch, function_counts
+from mlip_autopipec.ace import SCAN_FROM, AcePotential, function_counts
 from mlip_autopipec.errors import ConfigError, FitError
 from mlip_autopipec.process import Executable
 from mlip_autopipec.schemas import (
@@ -39,7 +39,6 @@ from mlip_autopipec.training.pacemaker_result import (
     write_files,
 )
 from mlip_autopipec.training.pacemaker_start import starting_basis, target_basis
-from mlip_autopipec.training.parity import parity_points
 from mlip_autopipec.training.split import group_split
 
 _PYACE_LIMIT = 400  # structures x functions; numerical gradients need an evaluation for each parameter
@@ -158,8 +157,8 @@ class PacemakerFitMaker(FitMaker):
         structures = [training.structures[i] for i in fitted]
         core = set_core(config, structures, self.cutoff)
         potential = AcePotential(save_potential(config, directory))
-        parity = parity_points(potential, training, fitted)
-        test = parity_points(potential, training, tested)
+        parity = ParityPoint.predict(potential, [training.labels[i] for i in fitted], training.e0)
+        test = ParityPoint.predict(potential, [training.labels[i] for i in tested], training.e0)
         errors = ErrorStatistics.from_parity(parity)
         files, differences = write_files(directory, structures, errors.energy_rmse)
         return PotentialDoc(
@@ -169,7 +168,7 @@ class PacemakerFitMaker(FitMaker):
             e0_source=training.e0_source,
             cutoff=self.cutoff,
             n_functions=function_counts(potential.basis),
-            core=_core_repulsion(core),
+            core=CoreRepulsion.of(core, SCAN_FROM),
             fit=self._report(outcome, evaluator, started, parity, test, potential),
             training_errors=errors,
             parity=parity,
@@ -312,14 +311,6 @@ def _check_data(directory: Path, training: TrainingSet, fitted: list[int], teste
 def _set_aside(training: TrainingSet, tested: list[int]) -> list[str]:
     items = [training.labels[i] for i in tested]
     return [f"{item.label_id} ({item.label.structure.formula}): test structure" for item in items]
-
-
-def _core_repulsion(core: dict[str, CoreSwitch]) -> CoreRepulsion:
-    return CoreRepulsion(
-        r_in={pair: switch.r_in for pair, switch in core.items()},
-        delta_in={pair: switch.delta_in for pair, switch in core.items()},
-        scan_from=SCAN_FROM,
-    )
 
 
 def _versions(config: object) -> dict[str, str]:

@@ -5,9 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from mlip_autopipec.errors import MissingProgramError
 from mlip_autopipec.process import Executable
-from mlip_autopipec.provision import Located, environment_python
+from mlip_autopipec.provision import Located, environment_python, executable
 from mlip_autopipec.settings import Settings, get_settings, home
 
 PACEMAKER_HINT = "run `mlip-auto setup pacemaker` (PyPI only, no root, about 2 GB)."
@@ -73,15 +72,7 @@ def pacemaker_executable(command: str | None = None) -> Executable:
     MissingProgramError
         There is none.
     """
-    found = which_pacemaker(command)
-    if found.value is None:
-        raise MissingProgramError(f"pacemaker was not found: {found.reason}.", hint=PACEMAKER_HINT)
-    executable = Executable(found.value)
-    try:
-        executable.resolve()
-    except MissingProgramError as error:
-        raise MissingProgramError(f"{error} ({found.reason})", hint=PACEMAKER_HINT) from error
-    return executable
+    return executable(which_pacemaker(command), "pacemaker", PACEMAKER_HINT)
 
 
 def provisioned_command(folder: Path) -> str:

@@ -1,23 +1,20 @@
 """What a run of `pacemaker` left behind: checked, given a core, written in all formats and compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
 
 from mlip_autopipec.ace import (
-    SCAN_FROM,
     AcePotential,
     CoreSwitch,
     DesignMatrix,
     PotentialFiles,
     active_set_inverse,
-    dimer_scan,
-    environment,
+    choose_core,
     function_counts,
     functions,
     grade,
@@ -32,10 +29,6 @@ from mlip_autopipec.training.pacemaker_start import function_keys
 Array = NDArray[np.float64]
 
 _EMBEDDINGS = ("FinnisSinclairShiftedScaled", "FinnisSinclair")  # any other name gives E = 0
-_WIDTHS = (0.25, 0.35, 0.15, 0.45, 0.1, 0.6, 0.05, 0.02)  # of r_in; tried in this order
-_UNSEEN_PAIR = 0.7  # of the sum of covalent radii
-_MARGIN = 1.0e-6  # Å; keeps rounding from switching the closest training pair
-_SCAN_STEP = 0.01
 _ENERGY_TOLERANCE = 1.0e-7  # eV/atom between .yaml and .yace
 _FORCE_TOLERANCE = 1.0e-5  # eV/Å
 _GAMMA_TOLERANCE = 1.0e-3  # relative; ill-conditioned radial bases are this good
@@ -145,53 +138,14 @@ def set_core(config: Any, structures: Sequence[Atoms], cutoff: float) -> dict[st
     FitError
         No width makes the dimer energy of a pair rise monotonically.
     """
-    shortest = shortest_distances(list(structures), cutoff)
-    pairs = sorted({_pair(b) for b in config.funcspecs_blocks if len(b.block_name.split()) <= 2})
-    r_in = {pair: shortest.get(pair, _unseen(pair)) - _MARGIN for pair in pairs}
-    chosen: dict[str, CoreSwitch] = {}
-    falling = pairs
-    for width in _WIDTHS:
-        chosen |= {pair: CoreSwitch(r_in[pair], width * r_in[pair]) for pair in falling}
-        _apply(config, chosen)
-        falling = falling_pairs(config, chosen)
-        if not falling:
-            return chosen
-    raise FitError(
-        f"no core makes the dimer energy of {', '.join(falling)} rise monotonically below "
-        f"{', '.join(f'{r_in[pair]:.2f} Å' for pair in falling)}.",
-        hint="label dimers of these elements at short distances (generation: dimer_distances).",
-    )
-
-
-def falling_pairs(config: Any, core: dict[str, CoreSwitch]) -> list[str]:
-    """List the pairs whose dimer energy falls anywhere on the way in from ``r_in``.
-
-    Parameters
-    ----------
-    config
-        The potential, as ``BBasisConfiguration``.
-    core
-        Core switch by pair.
-
-    Returns
-    -------
-    list[str]
-        Pairs ``'A-B'``; empty if all rise monotonically.
-    """
     pyace = import_pyace()
-    basis = pyace.ACEBBasisSet(config)
-    evaluator = pyace.ACEBEvaluator(basis)  # the calculator does not keep it alive
-    calculator = pyace.ACECalculator(evaluator)
+    pairs = sorted({_pair(b) for b in config.funcspecs_blocks if len(b.block_name.split()) <= 2})
 
-    def energy(atoms: Atoms) -> float:
-        calculator.compute(environment(atoms, basis), compute_projections=False)
-        return float(calculator.energy)
+    def with_core(core: Mapping[str, CoreSwitch]) -> Any:
+        _apply(config, core)
+        return pyace.ACEBBasisSet(config)
 
-    return [
-        pair
-        for pair, switch in core.items()
-        if not (np.diff(dimer_scan(energy, pair, _scan(switch))) < 0.0).all()
-    ]
+    return choose_core(with_core, pairs, shortest_distances(list(structures), cutoff))
 
 
 def save_potential(config: Any, directory: Path) -> Path:
@@ -294,7 +248,7 @@ def _floors(basis: Any, energy_rmse: float) -> list[Array]:
     return np.split(floors, ends[:-1])
 
 
-def _apply(config: Any, core: dict[str, CoreSwitch]) -> None:
+def _apply(config: Any, core: Mapping[str, CoreSwitch]) -> None:
     for block in config.funcspecs_blocks:
         if len(block.block_name.split()) > 2:
             continue
@@ -307,11 +261,3 @@ def _apply(config: Any, core: dict[str, CoreSwitch]) -> None:
 def _pair(block: Any) -> str:
     names = sorted(block.block_name.split())
     return "-".join(names if len(names) == 2 else names * 2)
-
-
-def _unseen(pair: str) -> float:
-    return _UNSEEN_PAIR * float(sum(covalent_radii[atomic_numbers[s]] for s in pair.split("-")))
-
-
-def _scan(switch: CoreSwitch) -> Array:
-    return np.arange(SCAN_FROM, switch.r_in + _SCAN_STEP, _SCAN_STEP)

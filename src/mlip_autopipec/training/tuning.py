@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from ase.neighborlist import neighbor_list
 from monty.json import MSONable
 
-from mlip_autopipec.ace import BasisSpec, build_basis, evaluation_cost
+from mlip_autopipec.ace import BasisSpec, bonds, build_basis, evaluation_cost
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.schemas import BasisChoice, BasisTrial
 from mlip_autopipec.training.linear import LinearFit, LinearProblem, fit_linear
@@ -177,8 +176,8 @@ def mean_neighbours(problem: LinearProblem, cutoff: float) -> float:
         Dimensionless.
     """
     some = problem.structures[:: max(1, len(problem.structures) // 50)]
-    bonds = sum(len(neighbor_list("i", atoms, cutoff)) for atoms in some)
-    return float(bonds / sum(map(len, some)))
+    n_bonds = sum(len(bonds(atoms, cutoff).i) for atoms in some)
+    return float(n_bonds / sum(map(len, some)))
 
 
 def _trial(stage: Stage, fit: LinearFit, problem: LinearProblem, *, chosen: bool, reason: str) -> BasisTrial:

@@ -14,11 +14,12 @@ from mlip_autopipec.schemas import (
     EosDoc,
     EosFit,
     LabelBatchDoc,
+    ParityPoint,
     PotentialDoc,
 )
 from mlip_autopipec.units import EV_PER_A3_TO_GPA
 from mlip_autopipec.validation.base import check
-from mlip_autopipec.validation.prediction import load, of_origin, parity
+from mlip_autopipec.validation.prediction import load, of_origin
 
 
 def eos_structures(structure: AtomicStructure, n_volumes: int, max_strain: float) -> list[CandidateStructure]:
@@ -94,7 +95,7 @@ class EosMaker(Maker):
             Both curves, both fits and verdicts.
         """
         labelled = of_origin(batch, "eos")
-        points = parity(load(potential, Path.cwd()), potential.e0, labelled)
+        points = ParityPoint.predict(load(potential, Path.cwd()), labelled, potential.e0)
         volumes = np.array(
             [i.label.structure.to_ase().get_volume() / i.label.structure.n_atoms for i in labelled]
         )

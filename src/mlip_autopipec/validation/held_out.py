@@ -15,7 +15,7 @@ from mlip_autopipec.schemas import (
     PotentialDoc,
 )
 from mlip_autopipec.validation.base import check
-from mlip_autopipec.validation.prediction import load, of_origin, parity
+from mlip_autopipec.validation.prediction import load, of_origin
 
 
 @dataclass
@@ -60,7 +60,7 @@ class HeldOutMaker(Maker):
         if not held_out:
             raise FitError("no held-out structure has a label, so no error can be stated.")
         every = [*(earlier or []), potential]
-        parities = [parity(load(p, Path.cwd()), p.e0, held_out) for p in every]
+        parities = [ParityPoint.predict(load(p, Path.cwd()), held_out, p.e0) for p in every]
         points, errors = parities[-1], ErrorStatistics.from_parity(parities[-1])
         return HeldOutDoc(
             errors=errors,
