@@ -12,14 +12,16 @@ from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from pyace import PyACECalculator
 
-from mlip_autopipec.ace import AceCalculator, AcePotential, dimer_scan
+from mlip_autopipec.ace import AceCalculator, AcePotential, PairBaseline, dimer_scan
 from mlip_autopipec.numerics import isotropic_repeat
+from mlip_autopipec.schemas import BaselineDoc
 
 
 def main(run: Path, temperature: float) -> None:
     folder = run / "potential"
     card = json.loads((folder / "potential.json").read_text())
-    ace = AcePotential(folder / "potential.yaml", folder / "potential.asi")
+    baseline = None if card["baseline"] is None else PairBaseline.from_record(BaselineDoc(**card["baseline"]))
+    ace = AcePotential(folder / "potential.yaml", folder / "potential.asi", baseline)
     ours = AceCalculator(ace, card["e0"])
     atoms = bulk(card["elements"][0], cubic=True)
     atoms = atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), 64))
@@ -31,6 +33,8 @@ def main(run: Path, temperature: float) -> None:
         mine, alone = compared.copy(), compared.copy()
         mine.calc, alone.calc = ours, PyACECalculator(str(folder / name))
         e0 = sum(card["e0"][s] for s in alone.get_chemical_symbols())
+        if baseline is not None:
+            mine.calc = AceCalculator(AcePotential(folder / name), card["e0"])
         energy = abs(mine.get_potential_energy() - alone.get_potential_energy() - e0)
         forces = np.abs(mine.get_forces() - alone.get_forces()).max()
         print(f"  {name:15s} energy {energy:.1e} eV   forces {forces:.1e} eV/Å")

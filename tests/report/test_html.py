@@ -6,6 +6,7 @@ import pytest
 
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.report import Campaign, read_campaign, report_page, write_report
+from mlip_autopipec.schemas import BaselineDoc, BasisTrial
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -135,6 +136,33 @@ def test_what_is_written_by_others_is_escaped(store, write, docs):
     page = report_page(read_campaign(store))
     assert not parsed(page).tags & {"script", "img", "b", "i"}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_a_baseline_is_shown_with_the_lines_that_add_it(store, write, docs, generation_zero):
+    fit = docs.potential([docs.point("a1", "user")])
+    lines = ["pair_style hybrid/overlay zbl 1.0 2.0 pace", "pair_coeff * * zbl 29 29"]
+    baseline = BaselineDoc(kind="zbl", inner={"Cu-Cu": 1.234}, outer={"Cu-Cu": 2.057}, lammps=lines)
+    assert "whoever uses them adds it" not in report_page(read_campaign(store))
+    write(fit.model_copy(update={"baseline": baseline}), "fit", 1)
+    page = report_page(read_campaign(store))
+    parsed(page)
+    assert "whoever uses them adds it" in page
+    assert all(text in page for text in ("1.234", "2.057", *lines))
+
+
+def test_the_trials_of_the_tuner_are_shown(store, write, docs, generation_zero):
+    fit = docs.potential([docs.point("a1", "user")])
+    trial = BasisTrial(
+        stage="l_weight", basis=fit.fit.basis, log_evidence=-4321.4, cost=76.5, chosen=True, reason="best <1>"
+    )
+    assert "How the basis was chosen" not in report_page(read_campaign(store))
+    write(fit.model_copy(update={"fit": fit.fit.model_copy(update={"trials": [trial]})}), "fit", 1)
+    page = report_page(read_campaign(store))
+    parsed(page)
+    assert all(
+        text in page
+        for text in ("How the basis was chosen", "<td>l weight</td>", "-4321", "76.5", "best &lt;1&gt;")
+    )
 
 
 def test_a_template_sign_in_the_data_changes_nothing(store, write, docs):

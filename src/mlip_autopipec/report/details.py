@@ -8,7 +8,7 @@ import numpy as np
 from mlip_autopipec.report.campaign import Campaign, Label
 from mlip_autopipec.report.tables import Html, element, facts, folded, join, section, table
 from mlip_autopipec.report.words import EV_TO_MEV, ORIGIN_WORDS
-from mlip_autopipec.schemas import LinearFitReport, PacemakerFitReport, PotentialDoc
+from mlip_autopipec.schemas import BaselineDoc, LinearFitReport, PacemakerFitReport, PotentialDoc
 
 _SHORT_ID = 8
 
@@ -113,6 +113,8 @@ def potential(campaign: Campaign) -> Html:
         facts(_fit_facts(found)),
         table(("element", "E₀ of the free atom [eV]", "basis functions"), elements),
         table(("pair", "core begins below [Å]", "width of the switch [Å]"), core),
+        *_baseline(found.baseline),
+        *_trials(found.fit),
         table(("file", "SHA-256"), files),
         folded(
             "Largest differences after reading each file back", table(("file and quantity", ""), differences)
@@ -120,6 +122,40 @@ def potential(campaign: Campaign) -> Html:
         folded("Versions", table(("program", "version"), sorted(found.versions.items()))),
         folded("Conditions of the labels", table(("setting", "value"), _conditions(campaign))),
     )
+
+
+def _baseline(found: BaselineDoc | None) -> Iterable[Html]:
+    """Show the pair potential that goes with the files, which are wrong without it."""
+    if found is None:
+        return
+    epsilon = found.epsilon or {}
+    rows = [
+        (pair, found.inner[pair], outer, epsilon.get(pair)) for pair, outer in sorted(found.outer.items())
+    ]
+    inner = "sigma [Å]" if found.kind == "lj" else "switched from [Å]"
+    text = f"The files hold the difference from a pair potential ({found.kind}); whoever uses them adds it:"
+    yield element("p", text, "notice")
+    yield table(("pair", inner, "zero from [Å]", "depth [eV]"), rows)
+    yield element("pre", "\n".join(found.lammps))
+
+
+def _trials(fit: LinearFitReport | PacemakerFitReport) -> Iterable[Html]:
+    """Show how the basis was chosen."""
+    if not isinstance(fit, LinearFitReport):
+        return
+    head = (
+        "varied", "radial functions", "parameter", "cut-off [Å]", "weight of l", "functions an element",
+        "log evidence [nat]", "cost [µs/atom]", "taken on", "reason",
+    )  # fmt: skip
+    rows = [
+        (
+            *(trial.stage.replace("_", " "), trial.basis.radial, trial.basis.radial_parameter),
+            *(trial.basis.cutoff, trial.basis.l_weight, trial.basis.n_functions),
+            *(Decimal(f"{trial.log_evidence:.0f}"), trial.cost, "yes" if trial.chosen else "", trial.reason),
+        )
+        for trial in fit.trials
+    ]
+    yield folded("How the basis was chosen", table(head, rows))
 
 
 def _label_row(label: Label) -> tuple[object, ...]:
