@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--no-tuner", action="store_true")
     parser.add_argument("--max-cost", type=float, default=400.0, help="ceiling in µs/atom")
     parser.add_argument("--n-functions", type=int, default=200, help="size of the basis without the tuner")
-    parser.add_argument("--force-sigma", type=float, default=0.05, help="eV/Å, beside 1 meV/atom")
+    parser.add_argument("--force-sigma", type=float, default=0.1, help="eV/Å, beside 1 meV/atom")
     arguments = parser.parse_args()
     for element in arguments.elements:
         with tempfile.TemporaryDirectory() as name:

@@ -52,9 +52,8 @@ def stage(trials, name):
 def test_trials_are_recorded_in_order(tuned):
     trials = tuned[1]
     n_sizes = len(stage(trials, "size"))
-    assert [t.stage for t in trials] == ["radial"] * 2 + ["cutoff"] * 2 + ["l_weight"] * 2 + [
-        "size"
-    ] * n_sizes
+    stages = ["radial", "radial", "cutoff", "cutoff", "l_weight", "l_weight"]
+    assert [t.stage for t in trials] == [*stages, *["growth"] * (2 * n_sizes - 2), *["size"] * n_sizes]
     assert [(t.basis.radial, t.basis.radial_parameter) for t in stage(trials, "radial")] == [
         ("SBessel", 1.0),
         ("ChebExpCos", 3.0),
@@ -62,7 +61,8 @@ def test_trials_are_recorded_in_order(tuned):
     assert [t.basis.cutoff for t in stage(trials, "cutoff")] == [4.25, 5.0]
     assert [t.basis.l_weight for t in stage(trials, "l_weight")] == [1.0, 2.0]
     assert [t.basis.n_functions for t in stage(trials, "size")] == [15, 30, 45][:n_sizes]
-    assert all(t.basis.n_functions == 15 for t in trials if t.stage != "size")
+    assert all(t.basis.n_functions == 15 for t in trials if t.stage not in ("growth", "size"))
+    assert [t.basis.n_functions for t in stage(trials, "growth")] == [30, 30, 45, 45][: 2 * n_sizes - 2]
 
 
 @pytest.mark.parametrize("name", ["radial", "cutoff", "l_weight", "size"])
@@ -186,7 +186,7 @@ def test_the_maker_keeps_its_tuner_through_json(problem):
 def test_the_document_tells_what_was_tried(copper_batch, tmp_path):
     found = LinearAceFitMaker(tuner=BasisTuner(**SMALL | {"sizes": (15, 30)})).fit([copper_batch], tmp_path)
     chosen = [t for t in found.fit.trials if t.chosen]
-    assert [t.stage for t in chosen] == ["radial", "cutoff", "l_weight", "size"]
+    assert [t.stage for t in chosen if t.stage != "growth"] == ["radial", "cutoff", "l_weight", "size"]
     assert found.fit.basis == chosen[-1].basis
     assert found.cutoff == found.fit.basis.cutoff
     assert found.n_functions == {"Cu": found.fit.basis.n_functions}

@@ -20,7 +20,9 @@ class BasisChoice(Document):
 class BasisTrial(Document):
     """One basis that was tried, and what the data said of it."""
 
-    stage: Literal["given", "radial", "cutoff", "l_weight", "size"] = Field(description="What was varied.")
+    stage: Literal["given", "radial", "cutoff", "l_weight", "growth", "size"] = Field(
+        description="What was varied; growth: the angular weight again, for a larger basis."
+    )
     basis: BasisChoice = Field(description="The basis.")
     log_evidence: float = Field(description="Log marginal likelihood of the probed labels [nat].")
     cost: float = Field(description="Evaluation by the cost model, one core [µs/atom].")

@@ -12,7 +12,9 @@ from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.schemas import BasisChoice, BasisTrial
 from mlip_autopipec.training.linear import LinearFit, LinearProblem, fit_linear
 
-Stage = Literal["given", "radial", "cutoff", "l_weight", "size"]
+Stage = Literal["given", "radial", "cutoff", "l_weight", "growth", "size"]
+
+_LIGHTER = 0.7  # of the angular weight: the larger a basis, the more angular functions serve it
 
 
 @dataclass
@@ -44,7 +46,7 @@ class BasisTuner(MSONable):
 
     radial: tuple[tuple[str, float], ...] = (("SBessel", 1.0), ("ChebExpCos", 3.0), ("ChebPow", 2.0))
     cutoffs: tuple[float, ...] = (0.85, 1.0, 1.15, 1.3)
-    l_weights: tuple[float, ...] = (1.0, 1.5, 2.0)
+    l_weights: tuple[float, ...] = (0.7, 1.0, 1.5, 2.0)
     sizes: tuple[int, ...] = (60, 120, 200, 350, 550, 800, 1100)
     max_cost: float = 150.0
     probe_size: int = 200
@@ -88,7 +90,7 @@ class BasisTuner(MSONable):
         for stage, specs in axes:
             found = [replace(best, **{k: getattr(s, k) for k in varied[stage]}) for s in specs]
             best = self._compare(part, stage, found, trials)
-        return self._grow(problem, best, trials)
+        return self._grow(problem, part, best, trials)
 
     def _some(self, problem: LinearProblem) -> list[int]:
         """Choose structures at random until there are enough atoms."""
@@ -111,31 +113,37 @@ class BasisTuner(MSONable):
         return specs[winner]
 
     def _grow(
-        self, problem: LinearProblem, spec: BasisSpec, trials: list[BasisTrial]
+        self, problem: LinearProblem, part: LinearProblem, spec: BasisSpec, trials: list[BasisTrial]
     ) -> tuple[LinearFit, list[BasisTrial]]:
-        """Add functions while the evidence grows and the cost allows."""
+        """Add functions while the evidence grows and the cost allows; with each size, weigh l anew."""
         sizes = sorted(set(self.sizes))
         best = fit_linear(problem, replace(spec, n_functions=sizes[0]))
-        first = len(trials)
-        trials.append(_trial("size", best, problem, chosen=False, reason="fewer functions"))
+        grown = [_trial("size", best, problem, chosen=False, reason="fewer functions")]
         end = "largest evidence of all sizes"
         for size in sizes[1:]:
-            larger = replace(spec, n_functions=size)
-            if _cost(build_basis(larger), problem, larger.cutoff) > self.max_cost:
+            same = replace(best.spec, n_functions=size)
+            weights = [same.l_weight, round(_LIGHTER * same.l_weight, 2)]
+            affordable = [
+                s for s in (replace(same, l_weight=w) for w in weights) if self._affords(s, problem)
+            ]
+            if not affordable:
                 end = f"largest evidence within the cost; {size} functions exceed {self.max_cost:g} µs/atom"
                 break
-            fit = fit_linear(problem, larger)
-            grown = fit.solution.log_evidence > best.solution.log_evidence
-            reason = "fewer functions" if grown else "no more evidence than the smaller one"
-            trials.append(_trial("size", fit, problem, chosen=False, reason=reason))
-            if not grown:
+            fit = fit_linear(problem, self._compare(part, "growth", affordable, trials))
+            better = fit.solution.log_evidence > best.solution.log_evidence
+            reason = "fewer functions" if better else "no more evidence than the smaller one"
+            grown.append(_trial("size", fit, problem, chosen=False, reason=reason))
+            if not better:
                 end = "largest evidence"
                 break
             best = fit
-        for index in range(first, len(trials)):
-            if trials[index].basis.n_functions == best.spec.n_functions:
-                trials[index] = trials[index].model_copy(update={"chosen": True, "reason": end})
+        taken = basis_choice(best.spec)
+        update = {"chosen": True, "reason": end}
+        trials += [t.model_copy(update=update) if t.basis == taken else t for t in grown]
         return best, trials
+
+    def _affords(self, spec: BasisSpec, problem: LinearProblem) -> bool:
+        return _cost(build_basis(spec), problem, spec.cutoff) <= self.max_cost
 
 
 def basis_choice(spec: BasisSpec) -> BasisChoice:
