@@ -5,16 +5,21 @@ from mlip_autopipec.numerics.doptimal import DesignChoice, greedy_d_optimal
 from mlip_autopipec.numerics.eos import BirchMurnaghan, fit_birch_murnaghan
 from mlip_autopipec.numerics.evidence import EvidenceFit, Moments, PriorModel, evidence_fit
 from mlip_autopipec.numerics.maxvol import maxvol
+from mlip_autopipec.numerics.rates import ErrorCurve, error_curve, rate_limit, share_interval
 
 __all__ = [
     "BirchMurnaghan",
     "DesignChoice",
+    "ErrorCurve",
     "EvidenceFit",
     "Moments",
     "PriorModel",
+    "error_curve",
     "evidence_fit",
     "fit_birch_murnaghan",
     "greedy_d_optimal",
     "isotropic_repeat",
     "maxvol",
+    "rate_limit",
+    "share_interval",
 ]
