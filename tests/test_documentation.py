@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,18 @@ def test_the_python_of_the_readme_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "5"
+
+
+def test_the_python_of_the_page_on_fitting_runs(tmp_path):
+    (code,) = blocks((ROOT / "docs" / "fitting.md").read_text(), "python")
+    shutil.copy(ROOT / "tests" / "data" / "zuo" / "Cu.extxyz.gz", tmp_path / "labels.extxyz.gz")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (error,) = re.findall(r"test MAE (\S+) meV/atom", done.stdout)
+    assert 0.0 < float(error) < 10.0
+    assert sorted(p.suffix for p in (tmp_path / "potential").iterdir()) == [".asi", ".npz", ".yace", ".yaml"]
 
 
 def test_the_yaml_of_the_readme_is_accepted(tmp_path):

@@ -53,7 +53,7 @@ def test_trials_are_recorded_in_order(tuned):
     trials = tuned[1]
     n_sizes = len(stage(trials, "size"))
     stages = ["radial", "radial", "cutoff", "cutoff", "l_weight", "l_weight"]
-    assert [t.stage for t in trials] == [*stages, *["growth"] * (2 * n_sizes - 2), *["size"] * n_sizes]
+    assert [t.stage for t in trials] == [*stages, *["growth"] * (3 * n_sizes - 3), *["size"] * n_sizes]
     assert [(t.basis.radial, t.basis.radial_parameter) for t in stage(trials, "radial")] == [
         ("SBessel", 1.0),
         ("ChebExpCos", 3.0),
@@ -62,7 +62,7 @@ def test_trials_are_recorded_in_order(tuned):
     assert [t.basis.l_weight for t in stage(trials, "l_weight")] == [1.0, 2.0]
     assert [t.basis.n_functions for t in stage(trials, "size")] == [15, 30, 45][:n_sizes]
     assert all(t.basis.n_functions == 15 for t in trials if t.stage not in ("growth", "size"))
-    assert [t.basis.n_functions for t in stage(trials, "growth")] == [30, 30, 45, 45][: 2 * n_sizes - 2]
+    assert [t.basis.n_functions for t in stage(trials, "growth")] == [*[30] * 3, *[45] * 3][: 3 * n_sizes - 3]
 
 
 @pytest.mark.parametrize("name", ["radial", "cutoff", "l_weight", "size"])

@@ -122,7 +122,7 @@ class BasisTuner(MSONable):
         end = "largest evidence of all sizes"
         for size in sizes[1:]:
             same = replace(best.spec, n_functions=size)
-            weights = [same.l_weight, round(_LIGHTER * same.l_weight, 2)]
+            weights = [round(f * same.l_weight, 2) for f in (1.0 / _LIGHTER, 1.0, _LIGHTER)]
             affordable = [
                 s for s in (replace(same, l_weight=w) for w in weights) if self._affords(s, problem)
             ]
