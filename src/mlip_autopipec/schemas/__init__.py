@@ -1,6 +1,7 @@
 """Documents: pydantic models with the unit of every field."""
 
 from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.calibration import GammaCalibrationDoc
 from mlip_autopipec.schemas.dataset import (
     DatasetDoc,
     DuplicatePair,
@@ -75,6 +76,7 @@ __all__ = [
     "FileData",
     "Fingerprint",
     "ForceErrorCalibration",
+    "GammaCalibrationDoc",
     "GenerationRecord",
     "HeldOutDoc",
     "LabelBatchDoc",

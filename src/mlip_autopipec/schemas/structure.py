@@ -77,6 +77,7 @@ class CandidateStructure(Document):
     group: str = Field(
         "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
     )
+    audit: bool = Field(False, description="Judged certain, and to be labelled to see whether it is.")
     required: bool = Field(False, description="To be labelled whatever the selection thinks of it.")
 
 

@@ -1,6 +1,7 @@
 """Which structures are worth a label."""
 
 from mlip_autopipec.selection.base import SelectionMaker
+from mlip_autopipec.selection.calibration import GammaCalibrationMaker
 from mlip_autopipec.selection.d_optimal import DOptimalSelectionMaker
 
-__all__ = ["DOptimalSelectionMaker", "SelectionMaker"]
+__all__ = ["DOptimalSelectionMaker", "GammaCalibrationMaker", "SelectionMaker"]

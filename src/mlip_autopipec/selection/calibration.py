@@ -1,0 +1,125 @@
+"""Gamma in units of error: what grades meant, by the labels of what was met."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jobflow import Maker, job
+from numpy.typing import NDArray
+
+from mlip_autopipec.ace import AcePotential, load_potential
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.numerics import error_curve, share_interval
+from mlip_autopipec.schemas import GammaCalibrationDoc, LabelBatchDoc, LabelledStructure, PotentialDoc
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class GammaCalibrationMaker(Maker):
+    """Set the true force errors of newly labelled frames against the grades they were met with.
+
+    The potential is the one that walked, so it has not seen these labels: its errors are honest and for free.
+    Frames judged certain but labelled all the same (audits) tell how many bad ones are let through.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    level
+        Share of the atoms whose error shall lie below its quantile, dimensionless.
+    tolerated_error
+        Force error that is still good enough, in eV/Å.
+    max_atoms
+        Most atoms that are kept, the latest.
+    """
+
+    name: str = "calibrate gamma"
+    level: float = 0.9
+    tolerated_error: float = 0.3
+    max_atoms: int = 20_000
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.level < 1.0:
+            raise ConfigError(f"'level' must lie between 0 and 1, got {self.level}.")
+        if not self.tolerated_error > 0.0:
+            raise ConfigError(f"'tolerated_error' must be positive, got {self.tolerated_error} eV/Å.")
+
+    @job(output_schema=GammaCalibrationDoc, data=["gamma", "force_error"])
+    def make(
+        self, potential: PotentialDoc, batch: LabelBatchDoc, previous: GammaCalibrationDoc | None = None
+    ) -> GammaCalibrationDoc:
+        """Add the labels of a generation.
+
+        Parameters
+        ----------
+        potential
+            The potential that met the structures.
+        batch
+            Their labels, which it was not fitted to.
+        previous
+            What earlier generations taught.
+
+        Returns
+        -------
+        GammaCalibrationDoc
+            All together.
+        """
+        return self.calibrate(load_potential(potential, Path.cwd()), batch, previous)
+
+    def calibrate(
+        self, potential: AcePotential, batch: LabelBatchDoc, previous: GammaCalibrationDoc | None = None
+    ) -> GammaCalibrationDoc:
+        """Calibrate; what :meth:`make` does, without a workflow and with a loaded potential."""
+        met = [item for item in batch.labels if item.origin == "md"]
+        pairs = [grades_and_errors(potential, item) for item in met]
+        missed = [
+            item.label_id
+            for item, (_, error) in zip(met, pairs, strict=True)
+            if item.audit and error.max() > self.tolerated_error
+        ]
+        n_audited, n_structures = sum(item.audit for item in met), len(met)
+        if previous is not None:
+            pairs.insert(0, (np.array(previous.gamma), np.array(previous.force_error)))
+            missed = [*previous.missed, *missed]
+            n_audited, n_structures = n_audited + previous.n_audited, n_structures + previous.n_structures
+        pairs.append((np.empty(0), np.empty(0)))  # so that there is something to join
+        gamma, error = (np.concatenate(column)[-self.max_atoms :] for column in zip(*pairs, strict=True))
+        curve = error_curve(gamma, error, self.level)
+        return GammaCalibrationDoc(
+            level=self.level,
+            tolerated_error=self.tolerated_error,
+            gamma=gamma.tolist(),
+            force_error=error.tolist(),
+            n_structures=n_structures,
+            edges=[] if curve is None else curve.edges.tolist(),
+            quantiles=[] if curve is None else curve.quantiles.tolist(),
+            counts=[] if curve is None else curve.counts.astype(int).tolist(),
+            threshold=None if curve is None else curve.threshold(self.tolerated_error),
+            n_audited=n_audited,
+            missed=missed,
+            missed_share=share_interval(len(missed), n_audited),
+        )
+
+
+def grades_and_errors(potential: AcePotential, item: LabelledStructure) -> tuple[Array, Array]:
+    """Grade the atoms of a labelled structure and compute the errors of their forces.
+
+    Parameters
+    ----------
+    potential
+        A potential with its active set.
+    item
+        A label it has not seen.
+
+    Returns
+    -------
+    gamma
+        MaxVol scale, shape ``(n_atoms,)``.
+    error
+        Length of the difference of forces in eV/Å, shape ``(n_atoms,)``.
+    """
+    found = potential.evaluate(item.label.structure.to_ase())
+    if found.gamma is None:
+        raise ConfigError("a calibration of gamma needs a potential with its active set.")
+    return found.gamma, np.linalg.norm(found.forces - np.array(item.label.forces), axis=1)

@@ -1,0 +1,87 @@
+"""Gamma against true force errors: by hand, over generations, and with audits."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.selection import GammaCalibrationMaker
+from mlip_autopipec.testing import label_batch
+
+
+@pytest.fixture(scope="module")
+def met(candidate):
+    """Copper cells, some calm and some far beyond the training set, every third one an audit."""
+    found = []
+    for seed in range(9):
+        atoms = bulk("Cu", cubic=True, a=3.61 * (1.0 + 0.01 * (seed % 3)))
+        atoms.rattle(0.05 + 0.08 * (seed % 3), seed=seed)
+        found.append(candidate(atoms, "md", gamma=float(seed), audit=seed % 3 == 0))
+    return found
+
+
+@pytest.fixture(scope="module")
+def batch(met):
+    return label_batch(met, EMT())
+
+
+def test_each_atom_has_its_grade_and_its_true_error(copper_ace, batch):
+    found = GammaCalibrationMaker().calibrate(copper_ace, batch)
+    assert len(found.gamma) == len(found.force_error) == 36
+    label = batch.labels[4].label
+    atoms = label.structure.to_ase()
+    atoms.calc = EMT()
+    mine = copper_ace.evaluate(atoms)
+    expected = np.sqrt(((mine.forces - atoms.get_forces()) ** 2).sum(axis=1))
+    assert found.force_error[16:20] == pytest.approx(expected)
+    assert found.gamma[16:20] == pytest.approx(mine.gamma)
+    assert found.n_structures == 9
+    assert sum(found.counts) == 36
+
+
+def test_errors_grow_with_gamma_and_the_threshold_divides_them(copper_ace, batch):
+    gamma, error = np.array(
+        [
+            (g, e)
+            for found in [GammaCalibrationMaker().calibrate(copper_ace, batch)]
+            for g, e in zip(found.gamma, found.force_error, strict=True)
+        ]
+    ).T
+    assert np.mean(error[gamma > np.median(gamma)]) > 2.0 * np.mean(error[gamma <= np.median(gamma)])
+    tolerated = float(np.quantile(error, 0.5))
+    found = GammaCalibrationMaker(level=0.5, tolerated_error=tolerated).calibrate(copper_ace, batch)
+    assert found.threshold is not None
+    assert GammaCalibrationMaker(tolerated_error=1e3).calibrate(copper_ace, batch).threshold is None
+
+
+def test_generations_add_up_and_the_latest_stay(copper_ace, batch):
+    maker = GammaCalibrationMaker(max_atoms=50)
+    first = maker.calibrate(copper_ace, batch)
+    both = maker.calibrate(copper_ace, batch, first)
+    assert len(both.gamma) == 50
+    assert both.gamma[-36:] == first.gamma
+    assert (both.n_structures, both.n_audited) == (18, 6)
+
+
+def test_audits_that_were_wrong_are_counted_and_named(copper_ace, batch):
+    wrong = [i for i in batch.labels if i.audit]
+    assert [i.label_id for i in wrong] == ["label-0", "label-3", "label-6"]
+    found = GammaCalibrationMaker(tolerated_error=1e-9).calibrate(copper_ace, batch)
+    assert (found.n_audited, found.missed) == (3, ["label-0", "label-3", "label-6"])
+    assert found.missed_share[1] == 1.0
+    found = GammaCalibrationMaker(tolerated_error=1e3).calibrate(copper_ace, batch, found)
+    assert (found.n_audited, len(found.missed)) == (6, 3)
+    assert found.missed_share[0] < 0.5 < found.missed_share[1]
+
+
+def test_only_what_a_walk_met_counts(copper_ace, copper_batch):
+    found = GammaCalibrationMaker().calibrate(copper_ace, copper_batch)
+    assert (found.gamma, found.threshold, found.edges, found.n_structures) == ([], None, [], 0)
+    assert found.missed_share == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("key", "value"), [("level", 1.0), ("level", 0.0), ("tolerated_error", 0.0)])
+def test_settings_that_mean_nothing_are_refused(key, value):
+    with pytest.raises(ConfigError, match=f"'{key}' must"):
+        GammaCalibrationMaker(**{key: value})
