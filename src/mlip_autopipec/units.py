@@ -30,3 +30,6 @@ BOHR_TO_A: Final = _ATOMIC_LENGTH / constants.angstrom
 
 FS_TO_PS: Final = 1.0e-3
 """Multiply a time in fs by this to get ps."""
+
+PS_TO_NS: Final = 1.0e-3
+"""Multiply a time in ps by this to get ns."""

@@ -1,11 +1,14 @@
 """What the loop does next: every branch of the transition functions."""
 
+from dataclasses import replace
+
 import pytest
 from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, moved, new_round
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, halt_rate_limit, moved, new_round
 from mlip_autopipec.schemas import (
     AtomicStructure,
     ErrorStatistics,
@@ -232,3 +235,33 @@ def test_the_loop_always_ends(outcomes):
         now = now.model_copy(update=update)
     assert now.stop_reason is not None
     assert generation < LIMITS.max_generations
+
+
+# Statistics of halts
+
+
+def test_time_without_a_halt_adds_up_and_a_halt_ends_it():
+    two = [walker(0), walker(1)]
+    once = step(state(walkers=two), run(walker(0)), run(walker(1), start=40))
+    assert (once.quiet_walks, once.quiet_time) == (2, pytest.approx(0.16))
+    again = step(once.model_copy(update={"walkers": two}), run(walker(0)), run(walker(1)))
+    assert (again.quiet_walks, again.quiet_time) == (4, pytest.approx(0.36))
+    assert halt_rate_limit(again) == pytest.approx(2.9957 / 0.36e-3, rel=1e-4)
+    # the walk beside a halted one was with the potential that is now replaced
+    loud = step(again.model_copy(update={"walkers": two}), run(walker(0)), run(walker(1), "gamma", end=9))
+    assert (loud.quiet_walks, loud.quiet_time, halt_rate_limit(loud)) == (0, 0.0, None)
+
+
+def test_the_loop_goes_on_until_halts_are_rare_enough():
+    limits = replace(LIMITS, max_halt_rate=10_000.0)  # one in 0.1 ps, which takes 0.3 ps to show
+    found, rounds = state(), 0
+    while found.stop_reason is None:
+        found = step(found.model_copy(update={"walkers": [walker()]}), run(), limits=limits)
+        rounds += 1
+    assert (rounds, found.stop_reason) == (3, "no_halt")
+    assert halt_rate_limit(found) < 10_000.0
+
+
+def test_a_rate_that_is_not_positive_is_refused():
+    with pytest.raises(ConfigError, match=r"'max_halt_rate' must be positive, got 0.0 1/ns"):
+        LoopLimits(max_halt_rate=0.0)

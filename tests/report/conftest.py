@@ -343,9 +343,16 @@ def finished(write, generation_zero):
             record(1, n_labels=3, n_steps=40, gamma_max=1.75),
         ],
         stop_reason="no_halt",
+        quiet_walks=1,
+        quiet_time=0.08,
     )
     end = CampaignDoc(
-        state=state, verdict="pass", validation=validation_id, n_training_labels=3, n_validation_labels=2
+        state=state,
+        verdict="pass",
+        validation=validation_id,
+        n_training_labels=3,
+        n_validation_labels=2,
+        halt_rate_limit=37447.0,
     )
     write(end, "conclude", 1)
     return end

@@ -96,6 +96,10 @@ def test_the_headline_says_what_it_is_worth(page):
     assert "0.432 meV/atom, 0.0321 eV/Å" in page
 
 
+def test_says_how_rare_halts_are(page):
+    assert "0 halts in 1 runs of together 0.08 ps: fewer than 3.74e+04 halts per ns (95 %)" in page
+
+
 def test_files_have_their_hashes(store, finished, page):
     for file in read_campaign(store).potential.files:
         assert file.name in page

@@ -164,6 +164,9 @@ class LoopConfig(Section):
     n_initial: Count | None = Field(None, description="Labels of the first fit [1].")
     batch_size: Count | None = Field(None, description="Labels of a later generation [1].")
     quiet_rounds: Count | None = Field(None, description="Rounds without a halt that end the loop [1].")
+    max_halt_rate: Positive | None = Field(
+        None, description="Halts must be rarer than this, with 95 % confidence, before the loop ends [1/ns]."
+    )
     max_labels: Count | None = Field(None, description="Labels that may be spent on training [1].")
     max_generations: Count | None = Field(None, description="Generations at the most [1].")
 

@@ -7,7 +7,7 @@ from jobflow import Flow, Job, Maker, OutputReference, Response, job
 
 from mlip_autopipec.dynamics import ExplorationMaker, LammpsMDMaker
 from mlip_autopipec.errors import ConfigError
-from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, new_round
+from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, halt_rate_limit, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import SeedStructuresMaker
 from mlip_autopipec.oracle import LabelBatchMaker
@@ -275,6 +275,7 @@ def conclude(state: WorkflowState, validation: ValidationDoc, validation_id: str
         state=state,
         verdict=validation.verdict,
         validation=validation_id,
+        halt_rate_limit=halt_rate_limit(state),
         n_training_labels=state.n_labels,
         n_validation_labels=validation.n_labels,
     )

@@ -1,11 +1,14 @@
 """What the loop does next: plain functions from one state to the next."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from monty.json import MSONable
 
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.numerics import rate_limit
 from mlip_autopipec.schemas import (
     ErrorStatistics,
     ExplorationDoc,
@@ -14,6 +17,7 @@ from mlip_autopipec.schemas import (
     Walker,
     WorkflowState,
 )
+from mlip_autopipec.units import FS_TO_PS, PS_TO_NS
 
 
 @dataclass
@@ -28,6 +32,9 @@ class LoopLimits(MSONable):
         Labels that may be spent on training.
     max_generations
         Generations after which the loop ends whatever happens.
+    max_halt_rate
+        Halts per ns below which the rate must lie, with 95 % confidence, before the loop ends as certain;
+        none to be content with the quiet rounds.
     max_stuck
         Halts in a row without progress after which a walker is given up.
     min_progress
@@ -37,8 +44,13 @@ class LoopLimits(MSONable):
     quiet_rounds: int = 2
     max_labels: int = 200
     max_generations: int = 40
+    max_halt_rate: float | None = None
     max_stuck: int = 8
     min_progress: int = 20
+
+    def __post_init__(self) -> None:
+        if self.max_halt_rate is not None and not self.max_halt_rate > 0.0:
+            raise ConfigError(f"'max_halt_rate' must be positive, got {self.max_halt_rate} 1/ns.")
 
 
 def new_round(
@@ -172,12 +184,16 @@ def advanced(state: WorkflowState, outcome: Outcome, limits: LoopLimits) -> Work
     round_halts = state.round_halts + halts
     complete = all(walker.finished for walker in walkers)
     quiet = (state.quiet_rounds + 1 if round_halts == 0 else 0) if complete else state.quiet_rounds
+    walks, time = (0, 0.0) if halts else (state.quiet_walks, state.quiet_time)
+    watched = [] if halts else outcome.runs
     completed = [uuid for run, uuid in zip(outcome.runs, outcome.run_ids, strict=True) if not run.halted]
     after = state.model_copy(
         update={
             "walkers": walkers,
             "round_halts": 0 if complete else round_halts,
             "quiet_rounds": quiet,
+            "quiet_walks": walks + len(watched),
+            "quiet_time": time + sum(FS_TO_PS * r.timestep * (r.end_step - r.start_step) for r in watched),
             "completed": [*state.completed, *completed],
             "n_labels": record.n_labels,
             "n_failed": state.n_failed + outcome.n_failed,
@@ -187,8 +203,25 @@ def advanced(state: WorkflowState, outcome: Outcome, limits: LoopLimits) -> Work
     return after.model_copy(update={"stop_reason": _stop_reason(after, limits)})
 
 
+def halt_rate_limit(state: WorkflowState) -> float | None:
+    """Say how often the current potential halts at most, with 95 % confidence.
+
+    Parameters
+    ----------
+    state
+        Knows how long it walked without a halt.
+
+    Returns
+    -------
+    float or None
+        Halts per ns; none if it has not.
+    """
+    return rate_limit(0, PS_TO_NS * state.quiet_time) if state.quiet_time > 0.0 else None
+
+
 def _stop_reason(state: WorkflowState, limits: LoopLimits) -> StopReason | None:
-    if state.quiet_rounds >= limits.quiet_rounds:
+    rare = limits.max_halt_rate is None or (halt_rate_limit(state) or math.inf) <= limits.max_halt_rate
+    if state.quiet_rounds >= limits.quiet_rounds and rare:
         return "no_halt"
     if state.n_labels >= limits.max_labels:
         return "label_budget"

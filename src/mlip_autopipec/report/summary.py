@@ -4,6 +4,7 @@ from mlip_autopipec.report.campaign import Campaign
 from mlip_autopipec.report.words import (
     EV_TO_MEV,
     VERDICT_WORDS,
+    halt_statistics,
     label_counts,
     meaning,
     oracle_kind,
@@ -64,6 +65,7 @@ def _walks(campaign: Campaign) -> list[str]:
     return [
         _line("generations", f"{counts}, {campaign.n_halts} halted"),
         _line("gamma", gamma),
+        *([] if (rate := halt_statistics(campaign)) is None else [_line("halt rate", rate)]),
     ]
 
 

@@ -91,6 +91,31 @@ def meaning(campaign: Campaign) -> str:
     return campaign.progress if reason is None else f"{campaign.progress}: {STOP_WORDS[reason]}"
 
 
+def halt_statistics(campaign: Campaign) -> str | None:
+    """Say how rare halts are with the loop's last potential.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+
+    Returns
+    -------
+    str or None
+        One sentence; none before the end, and if that potential did not walk without a halt.
+    """
+    end = campaign.end
+    if end is None or end.halt_rate_limit is None:
+        return None
+    state = end.state
+    temperatures = sorted({walker.temperature for walker in state.walkers})
+    at = f" at {', '.join(f'{t:g}' for t in temperatures)} K" if temperatures else ""
+    return (
+        f"0 halts in {state.quiet_walks} runs of together {state.quiet_time:.3g} ps{at}: fewer than "
+        f"{end.halt_rate_limit:.3g} halts per ns (95 %)"
+    )
+
+
 def label_counts(campaign: Campaign) -> str:
     """Count the labels.
 

@@ -14,8 +14,8 @@ class GammaCalibrationDoc(Document):
     """
 
     schema_version: Literal[1] = 1
-    gamma_scale: Literal["maxvol"] = Field(
-        "maxvol", description="Scale of gamma: 1 is the active set's edge."
+    gamma_scale: Literal["pace-maxvol-linear"] = Field(
+        "pace-maxvol-linear", description="Scale of gamma: 1 is the active set's edge."
     )
     level: float = Field(description="Share of atoms whose error lies below the quantile [1].")
     tolerated_error: float = Field(description="Force error that is still good enough [eV/Å].")

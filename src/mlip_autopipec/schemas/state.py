@@ -32,6 +32,8 @@ class WorkflowState(Document):
     generation: int = Field(0, description="Number of the current generation [1].")
     round: int = Field(0, description="Number of the current round of walks [1].")
     quiet_rounds: int = Field(0, description="Rounds in a row without any halt [1].")
+    quiet_walks: int = Field(0, description="Runs since the last halt, all with the current potential [1].")
+    quiet_time: float = Field(0.0, description="Simulated time of those runs [ps].")
     round_halts: int = Field(0, description="Halts in the current round so far [1].")
     potentials: list[str] = Field(min_length=1, description="Ids of the jobs that fitted, the latest last.")
     milestones: list[str] = Field(
@@ -70,5 +72,10 @@ class CampaignDoc(Document):
     state: WorkflowState = Field(description="The last state, with the history of all generations.")
     verdict: Verdict = Field(description="Verdict of the validation.")
     validation: str = Field(description="Id of the job that summed up the validation.")
+    halt_rate_limit: float | None = Field(
+        None,
+        description="Halts of the loop's last potential are rarer than this with 95 % confidence, at the "
+        "states that were walked [1/ns]; none if it did not walk without a halt.",
+    )
     n_training_labels: int = Field(description="Labels spent on training [1].")
     n_validation_labels: int = Field(description="Labels spent on validation [1].")
