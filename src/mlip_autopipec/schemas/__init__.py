@@ -18,6 +18,7 @@ from mlip_autopipec.schemas.fit import (
     PacemakerFitReport,
 )
 from mlip_autopipec.schemas.label import (
+    Correction,
     FailedLabel,
     Fingerprint,
     LabelBatchDoc,
@@ -61,6 +62,7 @@ __all__ = [
     "CandidateStructure",
     "Check",
     "CoreRepulsion",
+    "Correction",
     "DatasetDoc",
     "Document",
     "DuplicatePair",
