@@ -3,7 +3,6 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from mlip_autopipec.oracle.qe_folder import (
     keep_attempt,
     read_launch,
     read_run,
-    restore_attempt,
     write_state,
 )
 from mlip_autopipec.oracle.qe_launch import Launch
@@ -107,12 +105,15 @@ class PwErrorHandler(ErrorHandler):
         The symptom, a value of :class:`PwStatus`.
     allow_physics
         Whether cures may be used that change the numbers of a converged run.
+    max_corrections
+        Largest number of corrections by all handlers that share a history.
     """
 
-    def __init__(self, status: str, allow_physics: bool = False) -> None:
+    def __init__(self, status: str, allow_physics: bool = False, max_corrections: int = 8) -> None:
         self.status = status
         self.allow_physics = allow_physics
-        self._used: list[str] = []
+        self.max_corrections = max_corrections
+        self.history: list[tuple[str, str]] = []
 
     def check(self, directory: str = "./") -> bool:
         """Say whether the last attempt shows the symptom.
@@ -148,10 +149,11 @@ class PwErrorHandler(ErrorHandler):
         folder = Path(directory)
         run = read_run(folder)
         errors = [f"{run.outcome.status}: {run.outcome.message}"]
-        cure = next_cure(run, self._used, self.allow_physics)
-        if cure is None:
+        used = [name for status, name in self.history if status == self.status]
+        cure = next_cure(run, used, self.allow_physics)
+        if cure is None or len(self.history) >= self.max_corrections:
             return {"errors": errors, "actions": None}
-        self._used.append(cure.name)
+        self.history.append((self.status, cure.name))
         done = correction(run, cure)
         text, launch = cure.apply(run)
         keep_attempt(folder)
@@ -209,35 +211,42 @@ def run_with_recovery(
     logging.getLogger("custodian").addHandler(_QUIET)
     clean(folder)
     write_state(folder, launch)
-    # custodian stops after the last error it counts, before it would try the correction of it.
+    # The handlers keep count: custodian would prepare a last correction and stop before it tried it.
     manager = Custodian(
-        handlers(allow_physics), [PwJob(timeout)], max_errors=max_corrections + 1, directory=str(folder)
+        handlers(allow_physics, max_corrections),
+        [PwJob(timeout)],
+        max_errors=max_corrections + 1,
+        directory=str(folder),
     )
     try:
         manager.run()  # type: ignore[no-untyped-call]
     except CustodianError as error:
-        restore_attempt(folder)
-        raise failure(read_run(folder), corrections_of(manager)[:max_corrections], folder) from error
+        raise failure(read_run(folder), corrections_of(manager), folder) from error
     finally:
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     return Recovered(read_run(folder), corrections_of(manager))
 
 
-def handlers(allow_physics: bool) -> list[ErrorHandler]:
+def handlers(allow_physics: bool, max_corrections: int) -> list[PwErrorHandler]:
     """Return one handler a symptom; together they cover every way to end but convergence.
 
     Parameters
     ----------
     allow_physics
         Whether cures may be used that change the numbers of a converged run.
+    max_corrections
+        Largest number of corrections.
 
     Returns
     -------
-    list[custodian.custodian.ErrorHandler]
-        The handlers.
+    list[PwErrorHandler]
+        The handlers, with one history.
     """
-    statuses: Iterable[PwStatus] = (s for s in PwStatus if s is not PwStatus.CONVERGED)
-    return [PwErrorHandler(str(status), allow_physics) for status in statuses]
+    history: list[tuple[str, str]] = []
+    made = [PwErrorHandler(str(s), allow_physics, max_corrections) for s in PwStatus if s != "converged"]
+    for handler in made:
+        handler.history = history
+    return made
 
 
 def corrections_of(manager: Custodian) -> tuple[Correction, ...]:

@@ -82,41 +82,10 @@ def keep_attempt(folder: Path) -> None:
     folder
         The folder.
     """
-    number = 1 + n_kept(folder)
+    number = 1 + len(list(folder.glob("pw.*.out")))
     for name in _FILES:
         (folder / f"pw.{name}").rename(folder / f"pw.{number}.{name}")
     (folder / _STATE).rename(folder / f"pw.{number}.json")
-
-
-def restore_attempt(folder: Path) -> None:
-    """Give the last attempt its names back, if a correction was prepared that is not going to run.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    """
-    number = n_kept(folder)
-    if number and not (folder / "pw.out").exists():
-        for name in _FILES:
-            (folder / f"pw.{number}.{name}").replace(folder / f"pw.{name}")
-        (folder / f"pw.{number}.json").replace(folder / _STATE)
-
-
-def n_kept(folder: Path) -> int:
-    """Count the attempts that were set aside.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-
-    Returns
-    -------
-    int
-        Their number.
-    """
-    return len(list(folder.glob("pw.*.out")))
 
 
 def clean(folder: Path) -> None:
