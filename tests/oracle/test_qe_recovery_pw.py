@@ -59,7 +59,7 @@ def test_an_scf_that_is_cut_short_gets_its_iterations(real_pw, si2, store, tmp_p
     label = run_locally(job, store=store, ensure_success=True, root_dir=tmp_path)[job.uuid][1].output
     assert label.energy == pytest.approx(reference, abs=SAME)
     (correction,) = label.corrections
-    assert (correction.symptom, correction.changes) == ("unconverged", {"ELECTRONS.electron_maxstep": 100})
+    assert (correction.symptom, correction.changes) == ("unconverged", {"electron_maxstep": 100})
     assert 0.0 < correction.wall_time < label.wall_time
 
 

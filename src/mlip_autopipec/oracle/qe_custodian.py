@@ -281,7 +281,8 @@ def correction(run: PwRun, cure: Cure) -> Correction:
     Correction
         The description.
     """
-    changes: dict[str, Any] = dict(cure.values(run))
+    # No dots in the keys of documents: MongoDB reads them as paths.
+    changes: dict[str, Any] = {key.partition(".")[2]: value for key, value in cure.values(run).items()}
     _, launch = cure.apply(run)
     if launch != run.launch:
         changes |= {"processes": launch.processes, "pools": launch.pools}

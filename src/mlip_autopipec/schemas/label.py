@@ -52,7 +52,7 @@ class Correction(Document):
     cure: str = Field(description="What was done, in words.")
     changes: dict[str, str | bool | int | float | None] = Field(
         default_factory=dict,
-        description="What was set for the next attempt, in the program's own units; null: removed.",
+        description="What was set for the next attempt, null: removed [units of the program's input].",
     )
     source: str = Field(description="Why this should help: documentation or a measurement.")
     physics: bool = Field(
