@@ -129,6 +129,17 @@ def test_a_good_run_that_is_cut_is_incomplete(cut, missing):
     assert (outcome.status, outcome.message) == (PwStatus.INCOMPLETE, f"the output has no {missing}")
 
 
+def test_a_crash_counts_as_a_kill_except_in_the_diagonalisation():
+    crashed = (DATA / "fixes" / "close_us_ni2.fix_cg.out").read_text()
+    assert classify(crashed, "", -11).status is PwStatus.DIAGONALISATION
+    assert classify(crashed, "", -9).status is PwStatus.KILLED
+    after = crashed + "     total energy              =     -90.1 Ry\n"
+    assert classify(after, "", 139).status is PwStatus.KILLED
+    assert classify(after + "     iteration #  2\n     Davidson diagonalization\n", "", 139).status == (
+        PwStatus.DIAGONALISATION
+    )
+
+
 def test_an_empty_output_is_incomplete():
     assert classify("", "", 0).status is PwStatus.INCOMPLETE
 

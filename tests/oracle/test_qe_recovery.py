@@ -119,6 +119,19 @@ def test_what_is_saved_is_resumed_and_the_scratch_kept_until_the_end(replay):
     assert not (folder / "scratch").exists()
 
 
+def test_resumptions_do_not_use_up_the_corrections(replay):
+    case = "max_seconds_scf"
+    folder, launch = replay(case, *[(case, 2)] * 3, (f"fixes/{case}.fix_restart", 0))
+    assert len(run_with_recovery(folder, launch, 60.0, 0).corrections) == 3
+
+
+def test_resumptions_end_too(replay):
+    case = "max_seconds_scf"
+    folder, launch = replay(case, *[(case, 2)] * 30)
+    with pytest.raises(CalculationError, match="after 20 corrections"):
+        run_with_recovery(folder, launch, 60.0, 5)
+
+
 def test_without_saved_state_nothing_is_resumed(replay):
     case = "max_seconds_scf"
     folder, launch = replay(case, (case, 2))
@@ -163,7 +176,7 @@ def test_a_geometry_that_breaks_every_diagonalisation_is_refused_after_three(rep
     folder, launch = replay(
         case,
         ("diag_smatrix_unbuf", 53),
-        ("diag_smatrix_unbuf", 53),
+        (f"fixes/{case}.fix_cg", -11),
         (f"fixes/{case}.fix_ppcg", 1),
         (f"fixes/{case}.fix_random", 48),
     )

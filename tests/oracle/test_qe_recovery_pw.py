@@ -1,6 +1,7 @@
 """Failures of the real pw.x, provoked and cured."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ from mlip_autopipec.oracle.qe_custodian import run_with_recovery
 from mlip_autopipec.oracle.qe_launch import Launch
 from mlip_autopipec.oracle.qe_namelist import with_variable
 from mlip_autopipec.oracle.qe_output import read_result
-from mlip_autopipec.oracle.qe_programs import pw_executable, which_pseudo_dir
+from mlip_autopipec.oracle.qe_programs import pw_executable, which_pseudo_dir, which_pw
 from mlip_autopipec.schemas import AtomicStructure
 
 pytestmark = pytest.mark.pw
@@ -106,7 +107,7 @@ def slow(real_pw):
 def test_a_run_that_reaches_max_seconds_is_resumed(slow, si2, tmp_path):
     start = time.perf_counter()
     whole = slow.compute(si2, tmp_path)
-    slow.max_seconds, slow.max_corrections = (time.perf_counter() - start) / 3, 20
+    slow.max_seconds = (time.perf_counter() - start) / 3
     resumed = slow.compute(si2, tmp_path)
     assert resumed.energy == pytest.approx(whole.energy, abs=1e-5)
     assert abs(resumed.forces - whole.forces).max() < 1e-3
@@ -198,3 +199,17 @@ def test_nickel_keeps_its_moment(monkeypatch, tmp_path):
     # 0.6 Bohr magnetons in nature; few k-points here.
     assert 0.3 < spin.magnetization < 1.2
     assert spin.fingerprint.settings["nspin"] == 2
+
+
+def test_two_processes_in_two_pools_give_the_same_numbers(real_pw, si2, tmp_path, monkeypatch):
+    if which_pw().value != "pw.x" or shutil.which("mpirun") is None:
+        pytest.skip("no mpirun for pw.x")
+    real_pw.k_spacing = 1.0
+    alone = real_pw.compute(si2, tmp_path)
+    launcher = "mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2"
+    monkeypatch.setenv("MLIP_AUTO_PW_COMMAND", f"{launcher} pw.x")
+    both = real_pw.compute(si2, tmp_path)
+    assert "K-points division:     npool     =       2" in (tmp_path / "pw.out").read_text()
+    assert both.corrections == ()
+    assert both.energy == pytest.approx(alone.energy, abs=1e-5)
+    assert abs(both.forces - alone.forces).max() < 1e-4

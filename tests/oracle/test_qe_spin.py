@@ -51,6 +51,15 @@ def test_moments_become_fractions_of_the_valence_electrons(fake_pw, make_upf):
     assert (system["starting_magnetization(1)"], system["starting_magnetization(2)"]) == (0.25, 0.0)
 
 
+def test_a_fraction_stays_below_one(fake_pw, make_upf):
+    fake_pw()
+    make_upf("Fe", **IRON)
+    maker = QeStaticMaker(starting_moments={"Fe": -40.0})
+    files = maker.find_pseudopotentials(["Fe"])
+    system = maker.pw_input(AtomicStructure.from_ase(bulk("Fe")), files).system
+    assert system["starting_magnetization(1)"] == -0.999
+
+
 def test_a_pseudopotential_without_valence_is_refused(fake_pw, make_upf):
     fake_pw()
     make_upf("Fe")

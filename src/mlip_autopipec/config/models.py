@@ -86,7 +86,7 @@ class OracleConfig(Section):
         None, description="Wall-time limit of one calculation with its corrections [s]."
     )
     max_corrections: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Corrections and resumptions of one calculation at the most [1]."
+        None, description="Corrections of one calculation at the most, resumptions apart [1]."
     )
     physics_cures: bool | None = Field(
         None, description="Whether corrections may change the physics: smear fixed occupations."

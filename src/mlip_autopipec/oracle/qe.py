@@ -95,7 +95,8 @@ class QeStaticMaker(OracleMaker):
     timeout
         Wall time in s after which pw.x is killed, corrections included.
     max_corrections
-        Largest number of corrections and resumptions of one label; 0: a failed run is not repeated.
+        Largest number of corrections of one label; 0: a failed run is not repeated. Resumptions after
+        ``max_seconds`` do not count.
     physics_cures
         Whether corrections may change the physics (smearing of fixed occupations). The fingerprint of the
         label differs then.

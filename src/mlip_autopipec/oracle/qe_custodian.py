@@ -106,7 +106,8 @@ class PwErrorHandler(ErrorHandler):
     allow_physics
         Whether cures may be used that change the numbers of a converged run.
     max_corrections
-        Largest number of corrections by all handlers that share a history.
+        Largest number of corrections by all handlers that share a history; what is done about ``max_seconds``
+        has limits of its own and does not count.
     """
 
     def __init__(self, status: str, allow_physics: bool = False, max_corrections: int = 8) -> None:
@@ -151,7 +152,9 @@ class PwErrorHandler(ErrorHandler):
         errors = [f"{run.outcome.status}: {run.outcome.message}"]
         used = [name for status, name in self.history if status == self.status]
         cure = next_cure(run, used, self.allow_physics)
-        if cure is None or len(self.history) >= self.max_corrections:
+        counted = self.status != PwStatus.TIME_LIMIT
+        n_done = sum(status != PwStatus.TIME_LIMIT for status, _ in self.history)
+        if cure is None or (counted and n_done >= self.max_corrections):
             return {"errors": errors, "actions": None}
         self.history.append((self.status, cure.name))
         done = correction(run, cure)
@@ -192,7 +195,7 @@ def run_with_recovery(
     timeout
         Wall time in s of all attempts together.
     max_corrections
-        Largest number of corrections.
+        Largest number of corrections; resumptions after ``max_seconds`` do not count.
     allow_physics
         Whether cures may be used that change the numbers of a converged run.
 
@@ -215,7 +218,7 @@ def run_with_recovery(
     manager = Custodian(
         handlers(allow_physics, max_corrections),
         [PwJob(timeout)],
-        max_errors=max_corrections + 1,
+        max_errors=max_corrections + sum(c.limit for c in CURES[PwStatus.TIME_LIMIT]) + 1,
         directory=str(folder),
     )
     try:
@@ -235,7 +238,7 @@ def handlers(allow_physics: bool, max_corrections: int) -> list[PwErrorHandler]:
     allow_physics
         Whether cures may be used that change the numbers of a converged run.
     max_corrections
-        Largest number of corrections.
+        Largest number of corrections; resumptions after ``max_seconds`` do not count.
 
     Returns
     -------

@@ -63,6 +63,8 @@ def _symptom(pattern: str, status: PwStatus, hint: str) -> Symptom:
     return Symptom(re.compile(pattern), status, hint)
 
 
+GEOMETRY_HINT = "look at the geometry first: atoms that are too close do this and no setting cures it."
+
 # First match wins. Each line was seen in a real run, see tests/data/qe. A stop in mid-SCF ends with the exit
 # status of an unconverged SCF, therefore time limit and stop come before it.
 SYMPTOMS: tuple[Symptom, ...] = (
@@ -81,7 +83,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     _symptom(
         "S matrix not positive definite|zhegvd failed|problems computing cholesky|failed to converge",
         PwStatus.DIAGONALISATION,
-        "look at the geometry first: atoms that are too close do this and no setting cures it.",
+        GEOMETRY_HINT,
     ),
     _symptom(
         "too many bands are not converged", PwStatus.DIAGONALISATION, "use the Davidson diagonalisation."
@@ -110,6 +112,9 @@ SYMPTOMS: tuple[Symptom, ...] = (
     ),
 )
 
+# From pw.x itself, and as a shell or launcher passes it on.
+_SEGMENTATION_FAULT = (-11, 139)
+_DIAGONALISING = re.compile(r"iteration #(?!.*iteration #).*diagonalization(?!.*total energy)", re.DOTALL)
 _ERROR_BOX = re.compile(r"Error in routine\s+(\S+)\s*\((-?\d+)\):\s*\n\s*(.+?)\s*\n")
 _CONVERGED = re.compile(r"convergence has been achieved in\s+(\d+)\s+iterations")
 _FINAL_ENERGY = re.compile(r"^!+\s+total energy\s*=\s*(\S+)\s+Ry", re.MULTILINE)
@@ -196,6 +201,8 @@ def without_symptom(stdout: str, returncode: int) -> PwOutcome:
     """
     if _ERROR_BOX.search(stdout):
         return PwOutcome(PwStatus.FAILED, reason(stdout, ""), "look at the log in the folder.")
+    if returncode in _SEGMENTATION_FAULT and _DIAGONALISING.search(stdout):
+        return PwOutcome(PwStatus.DIAGONALISATION, "crashed in the diagonalisation", GEOMETRY_HINT)
     if returncode < 0 or returncode > 123:
         return PwOutcome(
             PwStatus.KILLED,

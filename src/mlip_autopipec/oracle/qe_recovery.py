@@ -280,7 +280,7 @@ CURES: Mapping[PwStatus, tuple[Cure, ...]] = {
         ),
         Cure(
             "conjugate gradients with up to 40 steps",
-            "INPUT_PW, diagonalization: 'cg' is slower but more robust than 'david'. Measured: Si8, 14 "
+            "INPUT_PW, diagonalization: 'cg' is slower than 'david' but seldom fails. Measured: Si8, 14 "
             "iterations where cg with maxiter 1 failed.",
             {_DIAGONALIZATION: "cg", _CG_MAXITER: 40, "ELECTRONS.diago_thr_init": None},
         ),
@@ -291,7 +291,7 @@ CURES: Mapping[PwStatus, tuple[Cure, ...]] = {
         ),
         Cure(
             "Davidson from random wavefunctions",
-            "INPUT_PW, startingwfc: 'random' where linearly dependent atomic orbitals break the start.",
+            "INPUT_PW, startingwfc: 'random' is slower at the start, but safe.",
             {_DIAGONALIZATION: "david", "ELECTRONS.startingwfc": "random"},
         ),
     ),

@@ -10,6 +10,9 @@ from mlip_autopipec.oracle.qe_pseudo import Pseudopotential
 # Elements whose common phases have a moment; without spin their energies are of another phase.
 MAGNETIC = frozenset({"Cr", "Mn", "Fe", "Co", "Ni", "Nd", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm"})
 
+# From 1 on, versions after 7.2 read a moment in Bohr magnetons (INPUT_PW, starting_magnetization).
+_LARGEST = 0.999
+
 
 def resolve_nspin(nspin: int | str, elements: Iterable[str], allow_nonmagnetic: bool) -> int:
     """Decide on spin polarisation.
@@ -104,5 +107,5 @@ def starting_magnetization(
                 hint="use a UPF file with `z_valence` in its header.",
             )
         ratio = moment / electrons if electrons else 0.0
-        result[f"starting_magnetization({index})"] = round(max(-1.0, min(1.0, ratio)), 6)
+        result[f"starting_magnetization({index})"] = round(max(-_LARGEST, min(_LARGEST, ratio)), 6)
     return result
