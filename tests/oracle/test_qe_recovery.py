@@ -215,7 +215,7 @@ def test_all_attempts_share_one_time_limit(replay):
     folder, launch = replay("killed9_scf", *[("killed9_scf", -9)] * 3)
     slow = Path(launch.command)
     slow.write_text(slow.read_text().replace("case $n", "sleep 0.4\ncase $n", 1))
-    with pytest.raises(CalculationError, match="wall-time limit"):
+    with pytest.raises(CalculationError, match=r"wall-time limit of 0.6 s, corrections included"):
         run_with_recovery(folder, launch, 0.6, 5)
     assert attempts(folder) == 2
 

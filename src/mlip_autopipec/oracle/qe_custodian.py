@@ -71,16 +71,20 @@ class PwJob(Job):
         launch = read_launch(folder)
         start = time.monotonic()
         self._deadline = self._deadline or start + self.timeout
-        left = self._deadline - start
-        if left <= 0.0:
-            raise CalculationError(
-                f"pw.x and its corrections used up the wall-time limit of {self.timeout:g} s.",
-                hint="raise the time limit, or make the calculation smaller.",
+        try:
+            result = Executable(launch.command).run(
+                *launch.arguments,
                 directory=folder,
+                timeout=max(self._deadline - start, 0.0),
+                environment=PW_ENVIRONMENT,
             )
-        result = Executable(launch.command).run(
-            *launch.arguments, directory=folder, timeout=left, environment=PW_ENVIRONMENT
-        )
+        except CalculationError as error:
+            raise CalculationError(
+                f"pw.x was killed after its wall-time limit of {self.timeout:g} s, corrections included.",
+                hint=error.hint,
+                directory=folder,
+                log_tail=error.log_tail,
+            ) from error
         (folder / "pw.out").write_text(result.stdout)
         (folder / "pw.err").write_text(result.stderr)
         wall_time = time.monotonic() - start
