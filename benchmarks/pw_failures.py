@@ -18,7 +18,7 @@ from ase import Atoms
 
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.oracle.base import check_distances
-from mlip_autopipec.oracle.qe_custodian import run_with_recovery
+from mlip_autopipec.oracle.qe_custodian import run_with_recovery, summary
 from mlip_autopipec.oracle.qe_folder import read_run
 from mlip_autopipec.oracle.qe_launch import Launch
 from mlip_autopipec.oracle.qe_namelist import variables, with_variable
@@ -187,11 +187,7 @@ def row(case: Case, folder: Path) -> list[str]:
         tried = message.partition("corrections: ")[2].strip(".")
         cured, end = tried or "nothing", "refused"
     else:
-        names = [c.cure for c in done.corrections]
-        status = done.corrections[0].symptom
-        cured = "; ".join(
-            f"{names.count(n)} x {n}" if names.count(n) > 1 else n for n in dict.fromkeys(names)
-        )
+        status, cured = done.corrections[0].symptom, summary(done.corrections)
         end = "converged"
     seconds = time.perf_counter() - start
     if end == "converged":

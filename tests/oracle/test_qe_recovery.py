@@ -110,6 +110,19 @@ def test_a_limit_before_the_first_iteration_is_doubled(replay):
     assert done.corrections[0].changes == {"max_seconds": 6.0}
 
 
+def test_a_resumption_that_does_not_reach_the_scf_gets_more_time(replay):
+    case = "max_seconds_scf"
+    late = ("max_seconds", 255)
+    folder, launch = replay(case, (case, 2), late, (case, 2), late, (f"fixes/{case}.fix_restart", 0))
+    done = run_with_recovery(folder, launch, 60.0, 5)
+    kept = variables((folder / "pw.in").read_text())
+    assert (kept[RESTART], kept["CONTROL.max_seconds"]) == ("restart", 36)
+    assert [c.cure.split(":")[0] for c in done.corrections] == [
+        "resume from the saved state",
+        "resume with twice max_seconds",
+    ] * 2
+
+
 def test_what_is_saved_is_resumed_and_the_scratch_kept_until_the_end(replay):
     case = "max_seconds_scf"
     folder, launch = replay(case, (case, 2), (case, 2), (f"fixes/{case}.fix_restart", 0))
@@ -128,7 +141,7 @@ def test_resumptions_do_not_use_up_the_corrections(replay):
 def test_resumptions_end_too(replay):
     case = "max_seconds_scf"
     folder, launch = replay(case, *[(case, 2)] * 30)
-    with pytest.raises(CalculationError, match="after 20 corrections"):
+    with pytest.raises(CalculationError, match="after 20 corrections: 20 x resume"):
         run_with_recovery(folder, launch, 60.0, 5)
 
 
@@ -213,10 +226,10 @@ def test_the_number_of_corrections_is_bounded(replay, limit, runs):
 
 def test_all_attempts_share_one_time_limit(replay):
     folder, launch = replay("killed9_scf", *[("killed9_scf", -9)] * 3)
-    slow = Path(launch.command)
-    slow.write_text(slow.read_text().replace("case $n", "sleep 0.4\ncase $n", 1))
-    with pytest.raises(CalculationError, match=r"wall-time limit of 0.6 s, corrections included"):
-        run_with_recovery(folder, launch, 0.6, 5)
+    script = Path(launch.command)
+    script.write_text(script.read_text().replace("case $n", "test $n = 1 || sleep 60\ncase $n", 1))
+    with pytest.raises(CalculationError, match=r"wall-time limit of 2 s, corrections included"):
+        run_with_recovery(folder, launch, 2.0, 5)
     assert attempts(folder) == 2
 
 

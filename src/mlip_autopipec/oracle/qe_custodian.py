@@ -3,6 +3,8 @@
 import logging
 import shutil
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -304,6 +306,23 @@ def correction(run: PwRun, cure: Cure) -> Correction:
     )
 
 
+def summary(corrections: Iterable[Correction]) -> str:
+    """Name cures in one line.
+
+    Parameters
+    ----------
+    corrections
+        What was done.
+
+    Returns
+    -------
+    str
+        Each cure once, with how often it was used.
+    """
+    counts = Counter(c.cure for c in corrections)
+    return "; ".join(f"{n} x {name}" if n > 1 else name for name, n in counts.items())
+
+
 def failure(run: PwRun, corrections: tuple[Correction, ...], folder: Path) -> CalculationError:
     """Return the error for a run that did not converge.
 
@@ -323,7 +342,7 @@ def failure(run: PwRun, corrections: tuple[Correction, ...], folder: Path) -> Ca
     """
     outcome: PwOutcome = run.outcome
     kind = UnconvergedError if outcome.status is PwStatus.UNCONVERGED else CalculationError
-    tried = "; ".join(c.cure for c in corrections)
+    tried = summary(corrections)
     refused = [c.name for c in CURES.get(outcome.status, ()) if c.physics and c.applies(run)]
     return kind(
         f"pw.x: {outcome.message} ({outcome.status}, exit status {run.returncode})"

@@ -183,9 +183,12 @@ def _is_long(run: PwRun) -> bool:
     return bool(cell_lengths(run.text).max() > LONG_CELL)
 
 
+def _saves(run: PwRun) -> bool:
+    return run.variable("CONTROL.disk_io", "low") != "none"
+
+
 def _stopped_in_scf(run: PwRun) -> bool:
-    saved = run.variable("CONTROL.disk_io", "low") != "none"
-    return saved and re.search("Calculation stopped in (?:scf|k-point) loop", run.stdout) is not None
+    return re.search("Calculation stopped in (?:scf|k-point) loop", run.stdout) is not None
 
 
 def _one_pool(launch: Launch) -> Launch:
@@ -200,6 +203,7 @@ def _has_bands(run: PwRun) -> bool:
     return run.variable("SYSTEM.nbnd") is not None
 
 
+_MORE_TIME: Mapping[str, Change] = {_MAX_SECONDS: lambda run: 2 * run.number(_MAX_SECONDS, 1e7)}
 _DROP_BANDS = Cure(
     "leave the number of bands to pw.x",
     "INPUT_PW, nbnd: the default holds all electrons. Measured: Si2 with nbnd 3 fails at once; Al4 with "
@@ -297,19 +301,27 @@ CURES: Mapping[PwStatus, tuple[Cure, ...]] = {
     ),
     PwStatus.TIME_LIMIT: (
         Cure(
-            "double max_seconds: the SCF had not begun, nothing was saved",
-            "Measured: Si8 with max_seconds 3 stops before the first iteration (exit status 255).",
-            {_MAX_SECONDS: lambda run: 2 * run.number(_MAX_SECONDS, 1e7)},
-            applies=lambda run: not re.search("Calculation stopped in", run.stdout),
-            limit=4,
-        ),
-        Cure(
             "resume from the saved state",
             "INPUT_PW, max_seconds and restart_mode. Measured: Si8 stopped in iteration 3 goes on at its "
             "k-point 11 with the same energy to 1e-8 Ry.",
-            applies=_stopped_in_scf,
+            applies=lambda run: _saves(run) and _stopped_in_scf(run),
             limit=20,
             resume=True,
+        ),
+        Cure(
+            "resume with twice max_seconds: the SCF had not gone on",
+            "Measured: Si8 with 1.6 s on a busy machine, 18 resumptions of which one needed this.",
+            _MORE_TIME,
+            applies=lambda run: run.variable(_RESTART) == "restart" and not _stopped_in_scf(run),
+            limit=4,
+            resume=True,
+        ),
+        Cure(
+            "start with twice max_seconds: the SCF had not begun",
+            "Measured: Si8 with max_seconds 3 stops before the first iteration (exit status 255).",
+            _MORE_TIME,
+            applies=lambda run: not _stopped_in_scf(run),
+            limit=4,
         ),
     ),
     PwStatus.KILLED: (_RERUN, _ONE_POOL, _LESS_MEMORY),
@@ -345,7 +357,9 @@ CURES: Mapping[PwStatus, tuple[Cure, ...]] = {
 
 
 def next_cure(run: PwRun, used: list[str], allow_physics: bool) -> Cure | None:
-    """Choose the cure of a failed attempt: cures are taken in the order of the table, never backwards.
+    """Choose the cure of a failed attempt: in the order of the table and never backwards.
+
+    What is done about ``max_seconds`` depends on how far the attempt came, not on what was done before.
 
     Parameters
     ----------
@@ -362,7 +376,8 @@ def next_cure(run: PwRun, used: list[str], allow_physics: bool) -> Cure | None:
         The cure; None if there is none (left).
     """
     cures = CURES.get(run.outcome.status, ())
-    first = max((i for i, cure in enumerate(cures) if cure.name in used), default=0)
+    ordered = run.outcome.status is not PwStatus.TIME_LIMIT
+    first = max((i for i, cure in enumerate(cures) if ordered and cure.name in used), default=0)
     for cure in cures[first:]:
         allowed = used.count(cure.name) < cure.limit and (allow_physics or not cure.physics)
         if allowed and cure.applies(run):
