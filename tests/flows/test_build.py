@@ -85,6 +85,19 @@ def test_silicon_alone_is_labelled_by_pw_x():
     assert (engine.value, engine.source) == ("qe", "inferred")
 
 
+def test_spin_limits_and_cures_reach_the_maker_of_pw_x():
+    given = {
+        "nspin": 2,
+        "starting_moments": {"Fe": 2.2},
+        "smearing": "fixed",
+        "max_seconds": 600.0,
+        "max_corrections": 3,
+        "physics_cures": True,
+    }
+    oracle = plan(parse_config({"composition": "Fe", "oracle": given}), HERE).maker.label_maker.oracle_maker
+    assert {key: getattr(oracle, key) for key in given} == given
+
+
 def test_structures_of_the_user_are_taken_as_they_are(tmp_path):
     write(tmp_path / "mine.cif", bulk("Al", cubic=True))
     made = plan(parse_config({"structures": "*.cif", "oracle": EMT}), tmp_path)

@@ -22,6 +22,7 @@ element="{element}"
 pseudo_type="{kind}"
 functional="{functional}"
 wfc_cutoff="{cutoff}"
+{extra}
 />
 </UPF>
 """
@@ -62,9 +63,11 @@ def make_upf(machine):
     folder = machine / "pseudopotentials" / "pseudo-dojo-0.4-pbe-sr-standard"
     folder.mkdir(parents=True)
 
-    def write(element="Si", name=None, kind="NC", functional="PBE", cutoff=30.0):
+    def write(element="Si", name=None, kind="NC", functional="PBE", cutoff=30.0, extra=""):
         path = folder / (name or f"{element}.upf")
-        path.write_text(UPF.format(element=element, kind=kind, functional=functional, cutoff=cutoff))
+        path.write_text(
+            UPF.format(element=element, kind=kind, functional=functional, cutoff=cutoff, extra=extra)
+        )
         return path
 
     return write

@@ -121,10 +121,13 @@ def test_no_pseudopotentials_at_all(machine):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"smearing": "mp"}, "'smearing' must be one of gaussian, mv, got 'mp'"),
+        ({"smearing": "mp"}, "'smearing' must be one of gaussian, mv, fixed, got 'mp'"),
         ({"k_spacing": 0.0}, "'k_spacing' must be a positive number, got 0.0"),
         ({"degauss": float("nan")}, "'degauss' must be a positive number, got nan"),
-        ({"nspin": 2}, "'nspin' must be 1, got 2"),
+        ({"nspin": 3}, "'nspin' must be 1, 2 or 'auto', got 3"),
+        ({"nspin": 2, "smearing": "fixed"}, "must not be 'fixed' with spin"),
+        ({"max_seconds": -1.0}, "'max_seconds' must be a positive number, got -1.0"),
+        ({"max_corrections": -1}, "'max_corrections' must not be negative, got -1"),
         ({"functional": "SCAN"}, "'functional' must be one of"),
     ],
 )
@@ -132,14 +135,6 @@ def test_wrong_settings_are_refused(fake_pw, changes, match):
     fake_pw()
     with pytest.raises(ConfigError, match=match):
         QeStaticMaker(**changes).check(["Si"])
-
-
-def test_magnetic_elements_are_refused_unless_allowed(fake_pw, make_upf):
-    fake_pw()
-    make_upf("Fe")
-    with pytest.raises(ConfigError, match="Fe is usually magnetic"):
-        QeStaticMaker().check(["Fe", "Si"])
-    QeStaticMaker(allow_nonmagnetic=True).check(["Fe", "Si"])
 
 
 def test_prepared_fixes_one_cut_off_for_all_elements(fake_pw, make_upf, tmp_path):
@@ -215,7 +210,7 @@ def test_forces_and_stress_of_the_real_pw_are_derivatives(real_pw, si2, tmp_path
 
 @pytest.mark.pw
 def test_a_real_run_without_convergence_is_refused(real_pw, si2, tmp_path):
-    real_pw.electron_maxstep = 2
+    real_pw.electron_maxstep, real_pw.max_corrections = 2, 0
     with pytest.raises(UnconvergedError, match="convergence NOT achieved"):
         real_pw.compute(si2, tmp_path)
 

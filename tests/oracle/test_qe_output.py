@@ -45,19 +45,19 @@ CASES = [
     ("max_seconds_scf", 2, "time limit"),
     ("mem_limit", -15, "killed"),
     ("mem_limit2", 1, "memory"),
-    ("metal_fixed_even", 2, "unconverged"),
+    ("metal_fixed_even", 2, "smearing needed"),
     ("metal_fixed_odd", 1, "smearing needed"),
     ("mpi_root", 1, "launch"),
-    ("mpi_slots", 1, "launch"),
+    ("mpi_slots", 1, "too few slots"),
     ("namelist_typo", 1, "input"),
     ("nbnd_few_smearing", 2, "unconverged"),
-    ("nbnd_too_few", 1, "unsuitable number of bands"),
+    ("nbnd_too_few", 1, "too few bands"),
     ("nspin2_no_start", 0, "converged"),
-    ("outdir_bad", 1, "disk"),
+    ("outdir_bad", 1, "scratch folder"),
     ("pools_gt_k", 0, "converged"),
     ("pseudo_missing", 1, "pseudopotential"),
     ("pseudo_mixed_xc", 1, "pseudopotential"),
-    ("pw_lt_bands", 1, "unsuitable number of bands"),
+    ("pw_lt_bands", 1, "cut-off too low"),
     ("ref_si8_k3", 0, "converged"),
     ("scf_maxstep3", 2, "unconverged"),
     ("slosh_al15_b09", 2, "unconverged"),
@@ -115,12 +115,29 @@ def test_a_warning_about_the_forces_becomes_a_note():
     assert "SCF correction" in read_result(text("lattice_trunc_hex", "out"), 1).notes[0]
 
 
+def test_the_last_magnetisation_is_read():
+    result = read_result(text("diag_ni_paw_low", "out"), 1)
+    assert (result.magnetization, result.absolute_magnetization) == (0.48, 0.58)
+    assert read_result(text("ref_si8_k3", "out"), 8).magnetization is None
+
+
 @pytest.mark.parametrize(
     ("cut", "missing"), [("Computing stress", "stress"), ("Forces acting", "forces, stress")]
 )
 def test_a_good_run_that_is_cut_is_incomplete(cut, missing):
     outcome = classify(text("ref_si8_k3", "out").partition(cut)[0], "", 0)
     assert (outcome.status, outcome.message) == (PwStatus.INCOMPLETE, f"the output has no {missing}")
+
+
+def test_a_crash_counts_as_a_kill_except_in_the_diagonalisation():
+    crashed = (DATA / "fixes" / "close_us_ni2.fix_cg.out").read_text()
+    assert classify(crashed, "", -11).status is PwStatus.DIAGONALISATION
+    assert classify(crashed, "", -9).status is PwStatus.KILLED
+    after = crashed + "     total energy              =     -90.1 Ry\n"
+    assert classify(after, "", 139).status is PwStatus.KILLED
+    assert classify(after + "     iteration #  2\n     Davidson diagonalization\n", "", 139).status == (
+        PwStatus.DIAGONALISATION
+    )
 
 
 def test_an_empty_output_is_incomplete():

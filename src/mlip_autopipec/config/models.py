@@ -16,6 +16,8 @@ _QE_ONLY = {
     "ecutrho",
     "k_spacing",
     "k_shifted",
+    "nspin",
+    "starting_moments",
     "allow_nonmagnetic",
     "smearing",
     "degauss",
@@ -23,7 +25,10 @@ _QE_ONLY = {
     "mixing_beta",
     "electron_maxstep",
     "vacuum",
+    "max_seconds",
     "timeout",
+    "max_corrections",
+    "physics_cures",
 }
 _ASE_ONLY = {"calculator", "calculator_kwargs"}
 
@@ -55,10 +60,18 @@ class OracleConfig(Section):
     ecutrho: Positive | None = Field(None, description="Density cut-off [Ry].")
     k_spacing: Positive | None = Field(None, description="Largest k-point spacing, with 2 pi [1/Å].")
     k_shifted: bool | None = Field(None, description="Whether the k-point grid is shifted by half a step.")
+    nspin: Literal[1, 2, "auto"] | None = Field(
+        None, description="Spin polarisation: 1 without, 2 with, 'auto' with if an element is magnetic."
+    )
+    starting_moments: dict[str, float] | None = Field(
+        None, description="Moments that an SCF starts from, by element [Bohr magneton]."
+    )
     allow_nonmagnetic: bool | None = Field(
         None, description="Whether magnetic elements are labelled without spin."
     )
-    smearing: Literal["gaussian", "mv"] | None = Field(None, description="Smearing of occupations.")
+    smearing: Literal["gaussian", "mv", "fixed"] | None = Field(
+        None, description="Smearing of occupations; 'fixed' for none, insulators only."
+    )
     degauss: Positive | None = Field(None, description="Width of the smearing [Ry].")
     conv_thr: Positive | None = Field(None, description="SCF convergence threshold [Ry].")
     mixing_beta: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
@@ -66,7 +79,18 @@ class OracleConfig(Section):
     )
     electron_maxstep: Count | None = Field(None, description="Largest number of SCF iterations [1].")
     vacuum: Positive | None = Field(None, description="Vacuum around molecules [Å].")
-    timeout: Positive | None = Field(None, description="Wall-time limit of one calculation [s].")
+    max_seconds: Positive | None = Field(
+        None, description="Wall time after which pw.x saves its state and is resumed [s]."
+    )
+    timeout: Positive | None = Field(
+        None, description="Wall-time limit of one calculation with its corrections [s]."
+    )
+    max_corrections: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Corrections of one calculation at the most, resumptions apart [1]."
+    )
+    physics_cures: bool | None = Field(
+        None, description="Whether corrections may change the physics: smear fixed occupations."
+    )
     min_distance_ratio: Positive | None = Field(
         None, description="Shortest distance allowed, of the sum of covalent radii [1]."
     )

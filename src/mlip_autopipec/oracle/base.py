@@ -15,7 +15,7 @@ from jobflow import Maker, job
 from numpy.typing import NDArray
 
 from mlip_autopipec.errors import CalculationError
-from mlip_autopipec.schemas import AtomicStructure, Fingerprint, LabelDoc
+from mlip_autopipec.schemas import AtomicStructure, Correction, Fingerprint, LabelDoc
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,13 @@ class OracleResult:
     scf_iterations
         Number of SCF iterations, where there are any.
     notes
-        What was seen and done about it.
+        What a reader of the numbers should know.
+    corrections
+        Attempts that failed before.
+    magnetization
+        Total magnetisation in Bohr magnetons a cell, if spin-polarised.
+    absolute_magnetization
+        Integral of its absolute value in Bohr magnetons a cell, if spin-polarised.
     """
 
     energy: float
@@ -44,6 +50,9 @@ class OracleResult:
     fingerprint: Fingerprint
     scf_iterations: int | None = None
     notes: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    magnetization: float | None = None
+    absolute_magnetization: float | None = None
 
 
 @dataclass
@@ -257,5 +266,8 @@ def label_document(structure: AtomicStructure, result: OracleResult, wall_time: 
         fingerprint=result.fingerprint,
         wall_time=wall_time,
         scf_iterations=result.scf_iterations,
+        magnetization=result.magnetization,
+        absolute_magnetization=result.absolute_magnetization,
+        corrections=list(result.corrections),
         notes=list(result.notes),
     )

@@ -1,36 +1,51 @@
 """Labels from Quantum ESPRESSO's pw.x."""
 
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from mlip_autopipec.errors import CalculationError, ConfigError, MissingProgramError, UnconvergedError
+from mlip_autopipec.errors import ConfigError, MissingProgramError
 from mlip_autopipec.oracle.base import OracleMaker, OracleResult
-from mlip_autopipec.oracle.qe_input import PwInput, boxed, k_grid
-from mlip_autopipec.oracle.qe_output import PwOutcome, PwResult, PwStatus, classify, read_result
-from mlip_autopipec.oracle.qe_programs import PW_ENVIRONMENT, pw_executable, which_pseudo_dir
+from mlip_autopipec.oracle.qe_custodian import run_with_recovery
+from mlip_autopipec.oracle.qe_folder import SCRATCH
+from mlip_autopipec.oracle.qe_input import PwInput, Value, boxed, k_grid
+from mlip_autopipec.oracle.qe_launch import Launch, n_k_points
+from mlip_autopipec.oracle.qe_namelist import variables
+from mlip_autopipec.oracle.qe_output import PwResult, read_result
+from mlip_autopipec.oracle.qe_programs import pw_executable, which_pseudo_dir
 from mlip_autopipec.oracle.qe_pseudo import (
     DENSITY_FACTOR,
     SETUP_HINT,
     Pseudopotential,
     find_pseudopotentials,
 )
-from mlip_autopipec.process import ProcessResult, tail
+from mlip_autopipec.oracle.qe_spin import resolve_nspin, starting_magnetization
 from mlip_autopipec.schemas import AtomicStructure, Fingerprint
 
-SMEARINGS = ("gaussian", "mv")
+SMEARINGS = ("gaussian", "mv", "fixed")
 
-# Elements whose common phases have a moment; without spin their energies are of another phase.
-MAGNETIC = frozenset({"Cr", "Mn", "Fe", "Co", "Ni", "Nd", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm"})
+_POSITIVE = (
+    "k_spacing",
+    "degauss",
+    "conv_thr",
+    "mixing_beta",
+    "electron_maxstep",
+    "vacuum",
+    "timeout",
+    "max_seconds",
+)
 
 
 @dataclass
 class QeStaticMaker(OracleMaker):
-    """Label with one SCF of pw.x. Where pw.x and the pseudopotentials are comes from the machine settings.
+    """Label with one SCF of pw.x, which is corrected and run again if it fails.
+
+    Where pw.x and the pseudopotentials are, and on how many processes it runs, comes from the machine
+    settings; the processes are divided into pools of k-points. What is done about failures is in
+    :data:`mlip_autopipec.oracle.qe_recovery.CURES`, what was done in ``LabelDoc.corrections``.
 
     Parameters
     ----------
@@ -53,7 +68,7 @@ class QeStaticMaker(OracleMaker):
     k_shifted
         Whether the grid is shifted by half a step: for semiconductors better at the same cost.
     smearing
-        "gaussian" or "mv" (Marzari-Vanderbilt).
+        "gaussian", "mv" (Marzari-Vanderbilt), or "fixed" for none: insulators only.
     degauss
         Width of the smearing in Ry.
     conv_thr
@@ -64,15 +79,27 @@ class QeStaticMaker(OracleMaker):
     electron_maxstep
         Largest number of SCF iterations.
     nspin
-        1: without spin polarisation, the only choice so far.
+        1: without spin polarisation, 2: with, "auto": with if a usually magnetic element is there.
+    starting_moments
+        Moment of each atom that the SCF starts from in Bohr magnetons, by element; that of the free atom for
+        magnetic elements not given, 0 for others. All atoms of an element start alike: ferromagnetic.
     allow_nonmagnetic
         Whether elements that are usually magnetic are labelled without spin.
     vacuum
         Smallest distance in Å between a molecule or atom and its periodic images.
     pseudopotentials
         File name by element, where the folder has several.
+    max_seconds
+        Wall time in s after which pw.x saves its state and is resumed; None: it is not interrupted. With it
+        wavefunctions are written to disk.
     timeout
-        Wall time in s after which pw.x is killed.
+        Wall time in s after which pw.x is killed, corrections included.
+    max_corrections
+        Largest number of corrections of one label; 0: a failed run is not repeated. Resumptions after
+        ``max_seconds`` do not count.
+    physics_cures
+        Whether corrections may change the physics (smearing of fixed occupations). The fingerprint of the
+        label differs then.
     """
 
     name: str = "pw.x static"
@@ -86,11 +113,15 @@ class QeStaticMaker(OracleMaker):
     conv_thr: float = 1e-8
     mixing_beta: float = 0.7
     electron_maxstep: int = 100
-    nspin: int = 1
+    nspin: int | str = "auto"
+    starting_moments: dict[str, float] = field(default_factory=dict)
     allow_nonmagnetic: bool = False
     vacuum: float = 10.0
     pseudopotentials: dict[str, str] = field(default_factory=dict)
+    max_seconds: float | None = None
     timeout: float = 7200.0
+    max_corrections: int = 8
+    physics_cures: bool = False
 
     def compute(self, structure: AtomicStructure, directory: Path) -> OracleResult:
         """Run pw.x on a structure.
@@ -116,43 +147,21 @@ class QeStaticMaker(OracleMaker):
         """
         files = self.find_pseudopotentials(structure.symbols)
         job = self.pw_input(structure, files)
-        outcome, run = self.run_pw(job, directory)
-        if outcome.status is not PwStatus.CONVERGED:
-            raise failure(outcome, run, directory)
-        result = read_result(run.stdout, structure.n_atoms)
-        periodic = all(structure.pbc)
+        (directory / "pw.in").write_text(job.text())
+        launch = Launch.for_points(pw_executable().command, n_k_points(job.k_grid, job.k_shifted))
+        done = run_with_recovery(directory, launch, self.timeout, self.max_corrections, self.physics_cures)
+        result = read_result(done.run.stdout, structure.n_atoms)
         return OracleResult(
             energy=result.energy,
             forces=result.forces,
-            stress=result.stress if periodic else None,
-            fingerprint=self.fingerprint(result, files),
+            stress=result.stress if all(structure.pbc) else None,
+            fingerprint=self.fingerprint(result, files, variables(done.run.text)),
             scf_iterations=result.scf_iterations,
             notes=notes_of(structure, result),
+            corrections=done.corrections,
+            magnetization=result.magnetization,
+            absolute_magnetization=result.absolute_magnetization,
         )
-
-    def run_pw(self, job: PwInput, directory: Path) -> tuple[PwOutcome, ProcessResult]:
-        """Run pw.x once and say how it ended.
-
-        Parameters
-        ----------
-        job
-            The input.
-        directory
-            Folder for pw.in, pw.out and pw.err.
-
-        Returns
-        -------
-        tuple[PwOutcome, ProcessResult]
-            How it ended, and its output.
-        """
-        (directory / "pw.in").write_text(job.text())
-        run = pw_executable().run(
-            "-i", "pw.in", directory=directory, timeout=self.timeout, environment=PW_ENVIRONMENT
-        )
-        (directory / "pw.out").write_text(run.stdout)
-        (directory / "pw.err").write_text(run.stderr)
-        shutil.rmtree(directory / "scratch", ignore_errors=True)
-        return classify(run.stdout, run.stderr, run.returncode), run
 
     def pw_input(self, structure: AtomicStructure, files: dict[str, Pseudopotential]) -> PwInput:
         """Return the input for a structure.
@@ -176,18 +185,17 @@ class QeStaticMaker(OracleMaker):
             atoms=atoms,
             control={
                 "calculation": "scf",
-                "outdir": "./scratch",
+                "outdir": f"./{SCRATCH}",
                 "pseudo_dir": str(folder.resolve()),
-                "disk_io": "none",
                 "tprnfor": True,
                 "tstress": True,
+                **self._time_limit(),
             },
             system={
                 "ecutwfc": ecutwfc,
                 "ecutrho": ecutrho,
-                "occupations": "smearing",
-                "smearing": self.smearing,
-                "degauss": self.degauss,
+                **self._occupations(),
+                **self._spin(files),
                 # Rattled cells have no symmetry; ideal ones get the same k-points as they.
                 "nosym": True,
             },
@@ -200,6 +208,25 @@ class QeStaticMaker(OracleMaker):
             k_grid=k_grid(atoms, self.k_spacing),
             k_shifted=self.k_shifted,
         )
+
+    def _time_limit(self) -> dict[str, Value]:
+        # What is not saved cannot be resumed.
+        return (
+            {"disk_io": "none"}
+            if self.max_seconds is None
+            else {"disk_io": "low", "max_seconds": float(self.max_seconds)}
+        )
+
+    def _occupations(self) -> dict[str, Value]:
+        if self.smearing == "fixed":
+            return {"occupations": "fixed"}
+        return {"occupations": "smearing", "smearing": self.smearing, "degauss": self.degauss}
+
+    def _spin(self, files: Mapping[str, Pseudopotential]) -> dict[str, Value]:
+        nspin = resolve_nspin(self.nspin, files, self.allow_nonmagnetic)
+        if nspin == 1:
+            return {"nspin": 1}
+        return {"nspin": 2, **starting_magnetization(files, self.starting_moments)}
 
     def cutoffs(self, files: Iterable[Pseudopotential]) -> tuple[float, float]:
         """Return the cut-offs for some pseudopotentials.
@@ -219,7 +246,9 @@ class QeStaticMaker(OracleMaker):
         factor = max(DENSITY_FACTOR[f.kind] for f in there)
         return ecutwfc, factor * ecutwfc if self.ecutrho is None else self.ecutrho
 
-    def fingerprint(self, result: PwResult, files: dict[str, Pseudopotential]) -> Fingerprint:
+    def fingerprint(
+        self, result: PwResult, files: dict[str, Pseudopotential], used: Mapping[str, Value]
+    ) -> Fingerprint:
         """Return the conditions of a label.
 
         Parameters
@@ -228,27 +257,35 @@ class QeStaticMaker(OracleMaker):
             The run, which knows the version.
         files
             Pseudopotentials of the structure.
+        used
+            Variables of the input of the run that converged, by ``"NAMELIST.variable"``; corrections may have
+            changed them.
 
         Returns
         -------
         Fingerprint
             What changes the numbers.
         """
-        ecutwfc, ecutrho = self.cutoffs(files.values())
+        smeared = used["SYSTEM.occupations"] == "smearing"
+        settings: dict[str, Value] = {
+            "functional": self.functional,
+            "ecutwfc [Ry]": used["SYSTEM.ecutwfc"],
+            "ecutrho [Ry]": used["SYSTEM.ecutrho"],
+            "k_spacing [1/Å, with 2 pi]": self.k_spacing,
+            "k_shifted": self.k_shifted,
+            "smearing": used["SYSTEM.smearing"] if smeared else "fixed",
+            "degauss [Ry]": used["SYSTEM.degauss"] if smeared else 0.0,
+            "nspin": used["SYSTEM.nspin"],
+            "vacuum [Å]": self.vacuum,
+        }
+        if used["SYSTEM.nspin"] == 2:
+            # Which of several solutions an SCF finds depends on its start.
+            given = ", ".join(f"{e} {m:g}" for e, m in sorted(self.starting_moments.items()))
+            settings["starting moments [Bohr magneton]"] = given or "free atoms"
         return Fingerprint(
             code="pw.x",
             version=result.version,
-            settings={
-                "functional": self.functional,
-                "ecutwfc [Ry]": ecutwfc,
-                "ecutrho [Ry]": ecutrho,
-                "k_spacing [1/Å, with 2 pi]": self.k_spacing,
-                "k_shifted": self.k_shifted,
-                "smearing": self.smearing,
-                "degauss [Ry]": self.degauss,
-                "nspin": self.nspin,
-                "vacuum [Å]": self.vacuum,
-            },
+            settings=settings,
             pseudopotentials={element: file.sha256 for element, file in files.items()},
         )
 
@@ -285,12 +322,19 @@ class QeStaticMaker(OracleMaker):
         """
         there = sorted(set(elements))
         self._check_settings()
-        self._check_spin(there)
+        nspin = resolve_nspin(self.nspin, there, self.allow_nonmagnetic)
+        if nspin == 2 and self.smearing == "fixed":
+            raise ConfigError(
+                "'smearing' must not be 'fixed' with spin polarisation: pw.x would need the total moment.",
+                hint="set `smearing: gaussian`.",
+            )
         pw_executable()
-        self.cutoffs(self.find_pseudopotentials(there).values())
+        files = self.find_pseudopotentials(there)
+        self.cutoffs(files.values())
+        self._spin(files)
 
     def prepared(self, elements: Iterable[str]) -> Self:
-        """Return a checked copy with explicit cut-offs, the same for all structures of these elements.
+        """Return a checked copy with explicit cut-offs and spin, the same for all structures.
 
         Parameters
         ----------
@@ -305,62 +349,19 @@ class QeStaticMaker(OracleMaker):
         there = sorted(set(elements))
         self.check(there)
         ecutwfc, ecutrho = self.cutoffs(self.find_pseudopotentials(there).values())
-        return replace(self, ecutwfc=ecutwfc, ecutrho=ecutrho)
+        nspin = resolve_nspin(self.nspin, there, self.allow_nonmagnetic)
+        return replace(self, ecutwfc=ecutwfc, ecutrho=ecutrho, nspin=nspin)
 
     def _check_settings(self) -> None:
         if self.smearing not in SMEARINGS:
             raise ConfigError(f"'smearing' must be one of {', '.join(SMEARINGS)}, got {self.smearing!r}.")
-        for key in (
-            "k_spacing",
-            "degauss",
-            "conv_thr",
-            "mixing_beta",
-            "electron_maxstep",
-            "vacuum",
-            "timeout",
-        ):
+        for key in _POSITIVE:
             value = getattr(self, key)
-            if not (np.isfinite(value) and value > 0):
+            optional = key == "max_seconds" and value is None
+            if not optional and not (np.isfinite(value) and value > 0):
                 raise ConfigError(f"{key!r} must be a positive number, got {value!r}.")
-
-    def _check_spin(self, elements: list[str]) -> None:
-        if self.nspin != 1:
-            raise ConfigError(
-                f"'nspin' must be 1, got {self.nspin!r}: spin polarisation is not supported yet."
-            )
-        magnetic = [e for e in elements if e in MAGNETIC]
-        if magnetic and not self.allow_nonmagnetic:
-            raise ConfigError(
-                f"{', '.join(magnetic)} is usually magnetic, but labels are made without spin polarisation; "
-                "the potential would be one of a phase that does not exist.",
-                hint="set `allow_nonmagnetic: true` if the phases you want are not magnetic.",
-            )
-
-
-def failure(outcome: PwOutcome, run: ProcessResult, directory: Path) -> CalculationError:
-    """Return the error for a run that did not converge.
-
-    Parameters
-    ----------
-    outcome
-        How it ended.
-    run
-        Its output.
-    directory
-        Its folder.
-
-    Returns
-    -------
-    CalculationError
-        With folder and the last lines of the log; ``UnconvergedError`` if the SCF did not converge.
-    """
-    kind = UnconvergedError if outcome.status is PwStatus.UNCONVERGED else CalculationError
-    return kind(
-        f"pw.x: {outcome.message} ({outcome.status}, exit status {run.returncode}).",
-        hint=outcome.hint,
-        directory=directory,
-        log_tail=tail(run.stdout) or tail(run.stderr),
-    )
+        if self.max_corrections < 0:
+            raise ConfigError(f"'max_corrections' must not be negative, got {self.max_corrections!r}.")
 
 
 def notes_of(structure: AtomicStructure, result: PwResult) -> tuple[str, ...]:
@@ -381,6 +382,6 @@ def notes_of(structure: AtomicStructure, result: PwResult) -> tuple[str, ...]:
     notes = list(result.notes)
     if not all(structure.pbc):
         notes.append("no stress: the structure is not periodic in all directions")
-    if structure.n_atoms == 1 and not any(structure.pbc):
+    if structure.n_atoms == 1 and not any(structure.pbc) and result.magnetization is None:
         notes.append("isolated atom without spin polarisation: above the energy of the free atom")
     return tuple(notes)

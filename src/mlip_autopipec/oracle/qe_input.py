@@ -12,6 +12,10 @@ from mlip_autopipec.errors import StructureError
 Value = str | float | bool
 KGrid = tuple[int, int, int]
 
+# Across a gap this wide in Å bands have no dispersion: a slab or cluster in a periodic cell. Layers of real
+# crystals are closer.
+VACUUM_GAP = 8.0
+
 
 @dataclass(frozen=True)
 class PwInput:
@@ -160,13 +164,34 @@ def k_grid(atoms: Atoms, spacing: float) -> KGrid:
     Returns
     -------
     tuple[int, int, int]
-        Divisions; 1 along directions that are not periodic.
+        Divisions; 1 along directions that are not periodic, or have a vacuum of more than 8 Å.
     """
     lengths = 2.0 * np.pi * np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
     # The cell comes with rounding errors: 2.0000000001 divisions are 2.
     counts = np.maximum(1, np.ceil(lengths / spacing - 1e-6)).astype(int)
-    first, second, third = (int(n) if p else 1 for n, p in zip(counts, atoms.pbc, strict=True))
+    extended = atoms.pbc & (widest_gaps(atoms) <= VACUUM_GAP)
+    first, second, third = (int(n) if e else 1 for n, e in zip(counts, extended, strict=True))
     return first, second, third
+
+
+def widest_gaps(atoms: Atoms) -> np.ndarray:
+    """Measure the widest empty layer between atoms, across each pair of lattice planes.
+
+    Parameters
+    ----------
+    atoms
+        Structure in a complete cell, taken as periodic.
+
+    Returns
+    -------
+    numpy.ndarray
+        Distances between centres of atoms in Å, shape ``(3,)``.
+    """
+    fractions = np.sort(atoms.cell.scaled_positions(atoms.positions) % 1.0, axis=0)
+    gaps = np.diff(fractions, axis=0, append=fractions[:1] + 1.0)
+    heights = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
+    widest: np.ndarray = gaps.max(axis=0) * heights
+    return widest
 
 
 def boxed(atoms: Atoms, vacuum: float) -> Atoms:

@@ -27,11 +27,14 @@ class PwStatus(StrEnum):
     OVERLAP = "atoms overlap"
     DIAGONALISATION = "diagonalisation failed"
     SMEARING = "smearing needed"
-    BANDS = "unsuitable number of bands"
+    BANDS = "too few bands"
+    CUTOFF = "cut-off too low"
     PSEUDOPOTENTIAL = "pseudopotential"
     INPUT = "input"
+    SCRATCH = "scratch folder"
     DISK = "disk"
     MEMORY = "memory"
+    SLOTS = "too few slots"
     LAUNCH = "launch"
     KILLED = "killed"
     INCOMPLETE = "incomplete output"
@@ -60,12 +63,14 @@ def _symptom(pattern: str, status: PwStatus, hint: str) -> Symptom:
     return Symptom(re.compile(pattern), status, hint)
 
 
+GEOMETRY_HINT = "look at the geometry first: atoms that are too close do this and no setting cures it."
+
 # First match wins. Each line was seen in a real run, see tests/data/qe. A stop in mid-SCF ends with the exit
 # status of an unconverged SCF, therefore time limit and stop come before it.
 SYMPTOMS: tuple[Symptom, ...] = (
     _symptom("Maximum CPU time exceeded", PwStatus.TIME_LIMIT, "give pw.x more time."),
     _symptom("Program stopped by user request", PwStatus.STOPPED, "run it again."),
-    _symptom("not enough slots available", PwStatus.LAUNCH, "ask mpirun for fewer processes."),
+    _symptom("not enough slots available", PwStatus.SLOTS, "ask mpirun for fewer processes."),
     _symptom(
         "attempt to run as root", PwStatus.LAUNCH, "add --allow-run-as-root to mpirun, or be another user."
     ),
@@ -78,17 +83,14 @@ SYMPTOMS: tuple[Symptom, ...] = (
     _symptom(
         "S matrix not positive definite|zhegvd failed|problems computing cholesky|failed to converge",
         PwStatus.DIAGONALISATION,
-        "look at the geometry first: atoms that are too close do this and no setting cures it.",
+        GEOMETRY_HINT,
     ),
     _symptom(
         "too many bands are not converged", PwStatus.DIAGONALISATION, "use the Davidson diagonalisation."
     ),
     _symptom("smearing is needed", PwStatus.SMEARING, "set `smearing` and `degauss`."),
-    _symptom(
-        "too few bands|more bands than PWs",
-        PwStatus.BANDS,
-        "raise `ecutwfc`, and do not set the number of bands.",
-    ),
+    _symptom("too few bands", PwStatus.BANDS, "do not set the number of bands."),
+    _symptom("more bands than PWs", PwStatus.CUTOFF, "raise `ecutwfc`."),
     _symptom(
         r"file \S+ not found|conflicting values for (?:icorr|iexch|igcx|igcc|inlc)|read_upf|readpp",
         PwStatus.PSEUDOPOTENTIAL,
@@ -100,8 +102,9 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "correct the input; a `k_spacing` that is too small makes too many k-points.",
     ),
     _symptom(
-        "error writing file|cannot be created or accessed|No space left", PwStatus.DISK, "free disk space."
+        "cannot be created or accessed", PwStatus.SCRATCH, "run where a folder can be made and written to."
     ),
+    _symptom("error writing file|No space left", PwStatus.DISK, "free disk space."),
     _symptom(
         "convergence NOT achieved",
         PwStatus.UNCONVERGED,
@@ -109,6 +112,9 @@ SYMPTOMS: tuple[Symptom, ...] = (
     ),
 )
 
+# From pw.x itself, and as a shell or launcher passes it on.
+_SEGMENTATION_FAULT = (-11, 139)
+_DIAGONALISING = re.compile(r"iteration #(?!.*iteration #).*diagonalization(?!.*total energy)", re.DOTALL)
 _ERROR_BOX = re.compile(r"Error in routine\s+(\S+)\s*\((-?\d+)\):\s*\n\s*(.+?)\s*\n")
 _CONVERGED = re.compile(r"convergence has been achieved in\s+(\d+)\s+iterations")
 _FINAL_ENERGY = re.compile(r"^!+\s+total energy\s*=\s*(\S+)\s+Ry", re.MULTILINE)
@@ -116,6 +122,8 @@ _FORCES = "Forces acting on atoms"
 _FORCE = re.compile(r"atom\s+\d+\s+type\s+\d+\s+force\s*=\s*(\S+)\s+(\S+)\s+(\S+)")
 _STRESS = re.compile(r"total\s+stress\s+\(Ry/bohr\*\*3\)[^\n]*\n((?:[^\n]+\n){3})")
 _VERSION = re.compile(r"Program PWSCF v\.?\s*(\S+)")
+_TOTAL_MOMENT = re.compile(r"total magnetization\s*=\s*(\S+)\s+Bohr mag/cell")
+_ABSOLUTE_MOMENT = re.compile(r"absolute magnetization\s*=\s*(\S+)\s+Bohr mag/cell")
 _LARGE_SCF_CORRECTION = "SCF correction compared to forces is large"
 
 
@@ -144,9 +152,36 @@ def classify(stdout: str, stderr: str, returncode: int) -> PwOutcome:
         return PwOutcome(PwStatus.INCOMPLETE, f"the output has no {', '.join(missing)}", "run it again.")
     for symptom in SYMPTOMS:
         found = symptom.pattern.search(both)
+        if found and symptom.status is PwStatus.UNCONVERGED and looks_metallic(stdout):
+            return METALLIC
         if found:
             return PwOutcome(symptom.status, reason(stdout, found.group(0)), symptom.hint)
     return without_symptom(stdout, returncode)
+
+
+METALLIC = PwOutcome(
+    PwStatus.SMEARING,
+    "convergence NOT achieved: occupations are fixed and bands of the last iteration did not converge, "
+    "as in a metal",
+    "set `smearing` and `degauss`.",
+)
+
+
+def looks_metallic(stdout: str) -> bool:
+    """Say whether an SCF failed as those of metals with fixed occupations do.
+
+    Parameters
+    ----------
+    stdout
+        Output of pw.x that did not converge.
+
+    Returns
+    -------
+    bool
+        Whether no smearing was used and the last iteration left bands unconverged.
+    """
+    last = stdout.rpartition("iteration #")[2]
+    return "eigenvalues not converged" in last and not re.search(r"number of k points=.*smearing", stdout)
 
 
 def without_symptom(stdout: str, returncode: int) -> PwOutcome:
@@ -166,6 +201,8 @@ def without_symptom(stdout: str, returncode: int) -> PwOutcome:
     """
     if _ERROR_BOX.search(stdout):
         return PwOutcome(PwStatus.FAILED, reason(stdout, ""), "look at the log in the folder.")
+    if returncode in _SEGMENTATION_FAULT and _DIAGONALISING.search(stdout):
+        return PwOutcome(PwStatus.DIAGONALISATION, "crashed in the diagonalisation", GEOMETRY_HINT)
     if returncode < 0 or returncode > 123:
         return PwOutcome(
             PwStatus.KILLED,
@@ -237,6 +274,10 @@ class PwResult:
         Version of pw.x.
     notes
         Warnings of pw.x that bear on the numbers.
+    magnetization
+        Total magnetisation in Bohr magnetons a cell; None without spin polarisation.
+    absolute_magnetization
+        Integral of its absolute value in Bohr magnetons a cell; None without spin polarisation.
     """
 
     energy: float
@@ -245,6 +286,8 @@ class PwResult:
     scf_iterations: int
     version: str
     notes: tuple[str, ...]
+    magnetization: float | None = None
+    absolute_magnetization: float | None = None
 
 
 def read_result(stdout: str, n_atoms: int) -> PwResult:
@@ -278,6 +321,7 @@ def read_result(stdout: str, n_atoms: int) -> PwResult:
         energy = float(energies[-1]) * RY_TO_EV
         force_array = np.array(forces, dtype=float) * RY_TO_EV / BOHR_TO_A
         stress_array = -np.array(rows, dtype=float) * RY_TO_EV / BOHR_TO_A**3
+        moments = [_last_number(p, stdout) for p in (_TOTAL_MOMENT, _ABSOLUTE_MOMENT)]
     except ValueError as error:
         _cannot_read(str(error), error)
     version = _VERSION.search(stdout)
@@ -289,7 +333,14 @@ def read_result(stdout: str, n_atoms: int) -> PwResult:
         scf_iterations=int(iterations.group(1)),
         version=version.group(1) if version else "unknown",
         notes=notes,
+        magnetization=moments[0],
+        absolute_magnetization=moments[1],
     )
+
+
+def _last_number(pattern: re.Pattern[str], text: str) -> float | None:
+    found = pattern.findall(text)
+    return float(found[-1]) if found else None
 
 
 def _cannot_read(what: str, cause: Exception | None = None) -> NoReturn:

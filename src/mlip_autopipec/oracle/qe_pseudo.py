@@ -50,6 +50,8 @@ class Pseudopotential:
         Wavefunction cut-off in Ry that the header suggests; None if it has none.
     sha256
         Hash of the file.
+    z_valence
+        Number of valence electrons that the header states; None if it has none.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class Pseudopotential:
     functional: str
     suggested_ecutwfc: float | None
     sha256: str
+    z_valence: float | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Pseudopotential":
@@ -89,6 +92,7 @@ class Pseudopotential:
                 hint="convert it with upfconv.x, or use another pseudopotential.",
             )
         suggested = float(found.get("wfc_cutoff", "0").replace("D", "E"))
+        z_valence = float(found.get("z_valence", "0").replace("D", "E"))
         return cls(
             path=path,
             element=found.get("element", "").strip(),
@@ -96,6 +100,7 @@ class Pseudopotential:
             functional=" ".join(found["functional"].upper().split()),
             suggested_ecutwfc=suggested if suggested > 0.0 else None,
             sha256=hashlib.sha256(content).hexdigest(),
+            z_valence=z_valence if z_valence > 0.0 else None,
         )
 
     def ecutwfc(self) -> float:

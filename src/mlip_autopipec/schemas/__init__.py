@@ -19,6 +19,7 @@ from mlip_autopipec.schemas.fit import (
     PacemakerFitReport,
 )
 from mlip_autopipec.schemas.label import (
+    Correction,
     FailedLabel,
     Fingerprint,
     LabelBatchDoc,
@@ -62,6 +63,7 @@ __all__ = [
     "CandidateStructure",
     "Check",
     "CoreRepulsion",
+    "Correction",
     "DatasetDoc",
     "Document",
     "DuplicatePair",

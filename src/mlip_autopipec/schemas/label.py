@@ -44,6 +44,23 @@ class Fingerprint(Document):
         return found
 
 
+class Correction(Document):
+    """One failed attempt of a calculation, and what was changed for the next one."""
+
+    symptom: str = Field(description="How the attempt ended, e.g. 'unconverged' or 'killed'.")
+    message: str = Field(description="What the program said.")
+    cure: str = Field(description="What was done, in words.")
+    changes: dict[str, str | bool | int | float | None] = Field(
+        default_factory=dict,
+        description="What was set for the next attempt, null: removed [units of the program's input].",
+    )
+    source: str = Field(description="Why this should help: documentation or a measurement.")
+    physics: bool = Field(
+        False, description="Whether the numbers depend on it; then the fingerprint has it too."
+    )
+    wall_time: float = Field(description="Wall time of the failed attempt [s].")
+
+
 class LabelDoc(Document):
     """Energy, forces and stress of one structure by the oracle. Only converged, finite results become one."""
 
@@ -59,7 +76,16 @@ class LabelDoc(Document):
     scf_iterations: int | None = Field(
         None, description="Number of SCF iterations, where the oracle has any [1]."
     )
-    notes: list[str] = Field(default_factory=list, description="What was seen and done about it.")
+    magnetization: float | None = Field(
+        None, description="Total magnetisation, if spin-polarised [Bohr magneton/cell]."
+    )
+    absolute_magnetization: float | None = Field(
+        None, description="Integral of the absolute magnetisation, if spin-polarised [Bohr magneton/cell]."
+    )
+    corrections: list[Correction] = Field(
+        default_factory=list, description="Attempts that failed before the one that converged, in order."
+    )
+    notes: list[str] = Field(default_factory=list, description="What a reader of the numbers should know.")
 
 
 class LabelledStructure(Document):
