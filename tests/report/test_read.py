@@ -41,6 +41,13 @@ def test_a_label_shared_with_the_training_costs_nothing_again(store, finished):
     assert time.total == 108.0
 
 
+def test_slow_fits_cost_time_and_are_no_points_of_the_learning_curve(store, write, docs, finished):
+    write(docs.potential([docs.point("z")], 3), "refine", 1)
+    campaign = read_campaign(store)
+    assert [f.n_labels for f in campaign.fits] == [2, 3]
+    assert (campaign.wall_time.fit, campaign.wall_time.total) == (15.0, 113.0)
+
+
 def test_derives_of_an_unfinished_campaign_what_the_loop_will_record(store, finished):
     store.remove_docs({"metadata.stage": "conclude"})
     campaign = read_campaign(store)

@@ -9,7 +9,7 @@ def test_sums_a_finished_campaign_up(store, finished):
         "labels       3 training, 2 validation (1 shared with training, not computed again), 1 failed",
         "generations  2, with 3 walks over 0.4 ps, 1 halted",
         "gamma        largest 12.5 in generation 0, 1.75 in generation 1",
-        "halt rate    0 halts in 1 runs of together 0.08 ps: fewer than 3.74e+04 halts per ns (95 %)",
+        "halt rate    below 3.74e+04 per ns (95 %): none in 1 runs, 0.08 ps",
         "errors                   structures         energy RMSE      force RMSE    largest force error",
         "             training             3       2.34 meV/atom     0.0567 eV/Å              0.17 eV/Å",
         "             held-out             1      0.432 meV/atom     0.0321 eV/Å            0.0963 eV/Å",

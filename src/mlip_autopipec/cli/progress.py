@@ -13,6 +13,7 @@ from mlip_autopipec.execution.local import JobEvent
 from mlip_autopipec.schemas import (
     ExplorationDoc,
     LabelBatchDoc,
+    LinearFitReport,
     PotentialDoc,
     SelectionDoc,
     ValidationDoc,
@@ -105,7 +106,8 @@ def _described(doc: object, n_reused: int) -> tuple[str, str]:
         case PotentialDoc():
             errors = doc.training_errors
             rmse = f"{1000 * errors.energy_rmse:.2f} meV/atom, {errors.force_rmse:.4f} eV/Å"
-            return "fit", f"{doc.n_labels} labels   RMSE {rmse}"
+            title = "fit" if isinstance(doc.fit, LinearFitReport) else "refine"
+            return title, f"{doc.n_labels} labels   RMSE {rmse}"
         case ValidationDoc():
             return "validate", f"verdict: {doc.verdict}"
     raise StoreError(f"no stage ends with a document of type {type(doc).__name__}.")

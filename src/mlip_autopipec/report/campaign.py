@@ -117,6 +117,8 @@ class Campaign:
         Labels that failed.
     fits
         One a generation that fitted.
+    slow_fits
+        Those of milestones and of the end.
     walks
         All walks, in the order of their generations.
     potential
@@ -131,6 +133,7 @@ class Campaign:
     labels: tuple[Label, ...] = ()
     failed: tuple[LostLabel, ...] = ()
     fits: tuple[Fit, ...] = ()
+    slow_fits: tuple[Fit, ...] = ()
     walks: tuple[Walk, ...] = ()
     potential: PotentialDoc | None = None
     validation: ValidationDoc | None = None
@@ -194,7 +197,7 @@ class Campaign:
         return WallTime(
             training=_oracle_time(self.training_labels),
             validation=_oracle_time(self.validation_labels),
-            fit=sum(fit.wall_time for fit in self.fits),
+            fit=sum(fit.wall_time for fit in (*self.fits, *self.slow_fits)),
             dynamics=sum(walk.wall_time for walk in self.walks),
         )
 

@@ -110,7 +110,7 @@ def cost(campaign: Campaign) -> list[Plot]:
     """
     parts: dict[str, tuple[str, list[tuple[int | None, float]]]] = {
         "oracle": (BLUE, [(i.generation, i.entry.label.wall_time) for i in campaign.labels if not i.shared]),
-        "fit": (YELLOW, [(fit.generation, fit.wall_time) for fit in campaign.fits]),
+        "fit": (YELLOW, [(f.generation, f.wall_time) for f in (*campaign.fits, *campaign.slow_fits)]),
         "MD": (GREEN, [(walk.generation, walk.wall_time) for walk in campaign.walks]),
     }
     found = {generation for _, entries in parts.values() for generation, _ in entries}

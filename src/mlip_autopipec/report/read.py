@@ -59,6 +59,7 @@ def read_campaign(store: JobStore, *, job_ids: Collection[str] | None = None) ->
         labels=labels,
         failed=failed,
         fits=fits,
+        slow_fits=reader.fits(end, "refine"),
         walks=walks,
         potential=None if potential is None else load_output(store, potential),
         validation=reader.validation(end),
@@ -105,9 +106,9 @@ class _Reader:
         found = list(self.stage("validate", ValidationDoc))
         return load_output(self.store, found[-1].uuid) if found else None
 
-    def fits(self, end: CampaignDoc | None) -> tuple[Fit, ...]:
+    def fits(self, end: CampaignDoc | None, stage: str = "fit") -> tuple[Fit, ...]:
         last = {}
-        for found in self.stage("fit", PotentialDoc):
+        for found in self.stage(stage, PotentialDoc):
             generation = found.metadata["generation"]
             if end is None or generation <= end.state.generation:
                 loaded = self.fields(found, PotentialDoc, ["n_labels", "training_errors", "wall_time"])

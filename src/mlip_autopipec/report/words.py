@@ -109,10 +109,10 @@ def halt_statistics(campaign: Campaign) -> str | None:
         return None
     state = end.state
     temperatures = sorted({walker.temperature for walker in state.walkers})
-    at = f" at {', '.join(f'{t:g}' for t in temperatures)} K" if temperatures else ""
+    at = f", at {', '.join(f'{t:g}' for t in temperatures)} K" if temperatures else ""
     return (
-        f"0 halts in {state.quiet_walks} runs of together {state.quiet_time:.3g} ps{at}: fewer than "
-        f"{end.halt_rate_limit:.3g} halts per ns (95 %)"
+        f"below {end.halt_rate_limit:.3g} per ns (95 %): none in {state.quiet_walks} runs, "
+        f"{state.quiet_time:.3g} ps{at}"
     )
 
 
