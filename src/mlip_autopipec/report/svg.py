@@ -19,6 +19,8 @@ INK = "#010203"
 """Colour that becomes the colour of the text around the figure."""
 
 # Any: matplotlib types the keys as one long Literal, which a spread of a dict does not keep.
+_LONG_LABEL = 24  # characters; three columns of longer ones do not fit
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mlip_autopipec",
@@ -79,9 +81,10 @@ def draw(name: str, caption: str, paint: Callable[["Axes"], None]) -> Plot:
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
         paint(axes)
-        if axes.get_legend_handles_labels()[0]:
+        labels = axes.get_legend_handles_labels()[1]
+        if labels:
             # Outside the axes, where it can hide nothing.
-            figure.legend(loc="outside upper left", ncols=3)
+            figure.legend(loc="outside upper left", ncols=3 if max(map(len, labels)) < _LONG_LABEL else 2)
         buffer = StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
