@@ -59,6 +59,26 @@ def test_a_failed_label_is_reported_and_the_others_are_kept(store):
     assert [e.label.structure.symbols for e in batch.labels] == [["Cu"], ["Al"]]
     assert [f.structure.formula for f in batch.failed] == ["Si2"]
     assert batch.failed[0].label_id not in {e.label_id for e in batch.labels}
+    assert batch.failed[0].reason == (
+        "CalculationError: calculator 'emt' failed on Si2: NotImplementedError: No EMT-potential for Si"
+    )
+    assert not store.query_one({"uuid": batch.failed[0].label_id})
+
+
+def test_a_failure_of_an_earlier_attempt_is_forgotten(store):
+    label = LabelBatchMaker().label_job(1, 1, selection("Si").candidates[0])
+    run(label, store)
+    record = store.docs_store.query_one({"uuid": f"{label.uuid} failed"})
+    assert record["reason"].startswith("CalculationError")
+    other = AseStaticMaker(calculator="lj").make(selection("Si").candidates[0].structure)
+    other.uuid = label.uuid
+    run(other, store, ensure_success=True)
+    assert store.docs_store.query_one({"uuid": f"{label.uuid} failed"}) is None
+
+
+def test_a_label_that_was_killed_says_that_nothing_is_known():
+    with pytest.raises(CampaignError, match=r"The first \(Si2\): no reason recorded: .*killed"):
+        gather_labels.original([None], ["a"], selection("Si").candidates, 0.0)
 
 
 def test_labels_and_gather_have_names_metadata_and_small_documents(store):

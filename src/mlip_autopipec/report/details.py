@@ -59,6 +59,7 @@ def failures(campaign: Campaign) -> Html:
             item.entry.label_id[:_SHORT_ID],
             item.entry.structure.formula,
             ORIGIN_WORDS[item.entry.origin],
+            item.entry.reason,
         )
         for item in campaign.failed
     ]
@@ -78,7 +79,7 @@ def failures(campaign: Campaign) -> Html:
     excluded = [(line,) for line in (campaign.potential.excluded if campaign.potential else [])]
     found = join(
         (
-            table(("generation", "failed label", "formula", "origin"), lost),
+            table(("generation", "failed label", "formula", "origin", "reason"), lost),
             table(("generation", "broken walk", "step", "why it ended", "value"), broken),
             table(("walker given up", "steps done", "reason"), given_up),
             table(("labels set aside by the fit",), excluded),

@@ -83,6 +83,7 @@ class FailedLabel(Document):
     )
     structure: AtomicStructure = Field(description="The structure.")
     origin: Origin = Field(description="How the structure was made.")
+    reason: str = Field("", description="Why, in one line.")
 
 
 class LabelBatchDoc(Document):
