@@ -119,7 +119,13 @@ class TrainingConfig(Section):
         None, description="Energy above the convex hull at which they double [eV/atom]."
     )
     label_noise: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = Field(
-        None, description="Noise of the labels' force components [eV/Å]."
+        None, description="Noise of the labels' force components, as `mlip-auto probe` finds [eV/Å]."
+    )
+    label_noise_energy: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = Field(
+        None, description="Noise of the labels' energies, as `mlip-auto probe` finds [eV/atom]."
+    )
+    realign: bool | None = Field(
+        None, description="Whether labels of other conditions are shifted in E0 instead of refused."
     )
     baseline: Literal["core", "zbl", "lj"] | None = Field(
         None, description="'core': ZBL inside the potential file; 'zbl' or 'lj': delta learning over it."

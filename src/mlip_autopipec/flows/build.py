@@ -220,7 +220,12 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
     fit = part("training", LinearAceFitMaker)
     final = None
     if chosen.get("training.final_fit") == "pacemaker":
-        final = PacemakerFitMaker(cutoff=fit["cutoff"], n_functions=fit["n_functions"], seed=seed)
+        final = PacemakerFitMaker(
+            cutoff=fit["cutoff"],
+            n_functions=fit["n_functions"],
+            realign=fit.get("realign", False),
+            seed=seed,
+        )
     walk = part("exploration", LammpsMDMaker)
     loop: dict[str, Any] = {}
     for section in ("training", "exploration", "active_learning"):

@@ -18,6 +18,7 @@ from mlip_autopipec.schemas.fit import (
     PacemakerFitReport,
 )
 from mlip_autopipec.schemas.label import (
+    EnergyShift,
     FailedLabel,
     Fingerprint,
     LabelBatchDoc,
@@ -66,6 +67,7 @@ __all__ = [
     "DuplicatePair",
     "E0Mode",
     "EndReason",
+    "EnergyShift",
     "EosDoc",
     "EosFit",
     "ErrorStatistics",
