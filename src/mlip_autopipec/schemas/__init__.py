@@ -32,6 +32,7 @@ from mlip_autopipec.schemas.potential import (
     ParityPoint,
     PotentialDoc,
 )
+from mlip_autopipec.schemas.probe import ProbeDoc, ProbeRole, ProbeRow
 from mlip_autopipec.schemas.state import CampaignDoc, GenerationRecord, StopReason, WorkflowState
 from mlip_autopipec.schemas.structure import (
     AtomicStructure,
@@ -90,6 +91,9 @@ __all__ = [
     "PacemakerFitReport",
     "ParityPoint",
     "PotentialDoc",
+    "ProbeDoc",
+    "ProbeRole",
+    "ProbeRow",
     "SelectionDoc",
     "StabilityDoc",
     "StopReason",
