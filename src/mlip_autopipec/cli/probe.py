@@ -42,6 +42,7 @@ def probe_oracle(config: Path, directory: Path, workers: int | None) -> None:
     maker = ProbeMaker(
         oracle_maker=ready.maker.label_maker.oracle_maker, n_atoms=seeds.n_atoms, seed=seeds.seed
     )
+    maker.tried()  # an error before anything is made
     probe = identify(maker.make(ready.structures[0]))
     settings = get_settings()
     directory.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from mlip_autopipec.flows.active_learning import ActiveLearningMaker
 from mlip_autopipec.flows.progress import LoopLimits
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import Prototype, SeedStructuresMaker, prototypes
-from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker
+from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker, VaspStaticMaker
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.selection import DOptimalSelectionMaker
 from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
@@ -259,4 +259,4 @@ def _oracle(chosen: dict[str, Any], part: Any) -> OracleMaker:
 
 
 def _oracle_class(engine: str) -> type[OracleMaker]:
-    return QeStaticMaker if engine == "qe" else AseStaticMaker
+    return {"qe": QeStaticMaker, "vasp": VaspStaticMaker, "ase": AseStaticMaker}[engine]

@@ -11,7 +11,7 @@ from mlip_autopipec.ace import nearest_distance
 from mlip_autopipec.generation.perturb import rattled, strained
 from mlip_autopipec.generation.seeds import supercell
 from mlip_autopipec.oracle import OracleMaker, QeStaticMaker
-from mlip_autopipec.oracle.convergence import probe_document, variants
+from mlip_autopipec.oracle.convergence import Variant, probe_document, variants
 from mlip_autopipec.schemas import AtomicStructure, LabelDoc, ProbeDoc, ProbeRole
 
 _KEEP_APART = 0.75  # of the nearest-neighbour distance
@@ -69,7 +69,7 @@ class ProbeMaker(Maker):
         """
         cells = [AtomicStructure.from_ase(atoms) for atoms in self.cells(crystal)]
         labels, outputs = [], []
-        tried = variants(self.oracle_maker, self.spacing_factors, self.cutoff_factors)
+        tried = self.tried()
         for variant in tried:
             made = [variant.oracle.make(cell) for cell in cells]
             for index, label in enumerate(made, start=1):
@@ -80,6 +80,16 @@ class ProbeMaker(Maker):
         flow = Flow([*labels, end], output=end.output)
         flow.update_metadata({"stage": "probe"})
         return Response(replace=flow)
+
+    def tried(self) -> list[Variant]:
+        """List the settings that are compared.
+
+        Returns
+        -------
+        list[Variant]
+            The oracle as it is, coarser and finer ones, and the reference.
+        """
+        return variants(self.oracle_maker, self.spacing_factors, self.cutoff_factors)
 
     def cells(self, crystal: AtomicStructure) -> list[Atoms]:
         """Strain and displace a crystal.
