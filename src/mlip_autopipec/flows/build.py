@@ -259,4 +259,9 @@ def _oracle(chosen: dict[str, Any], part: Any) -> OracleMaker:
 
 
 def _oracle_class(engine: str) -> type[OracleMaker]:
-    return {"qe": QeStaticMaker, "vasp": VaspStaticMaker, "ase": AseStaticMaker}[engine]
+    makers: dict[str, type[OracleMaker]] = {
+        "qe": QeStaticMaker,
+        "vasp": VaspStaticMaker,
+        "ase": AseStaticMaker,
+    }
+    return makers[engine]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def variants(
         )
 
     def variant(role: ProbeRole, spacing: float = 1.0, height: float = 1.0) -> Variant:
-        changed: dict[str, float] = {}
+        changed: dict[str, Any] = {}
         if _SPACING in names:
             changed[_SPACING] = spacing * getattr(oracle, _SPACING)
         shown = dict(changed)

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def check_same_structure(found: Any, atoms: Atoms, directory: Path) -> None:
         )
 
 
-def conditions(parameters: dict[str, Any]) -> dict[str, str | float | bool]:
+def conditions(parameters: Mapping[str, Any]) -> dict[str, str | float | bool]:
     """Pick what changes the numbers from the parameters of a run.
 
     Parameters
@@ -176,7 +177,7 @@ def potcars(run: Any, directory: Path) -> dict[str, str]:
     if file.is_file():
         from pymatgen.io.vasp import Potcar
 
-        for single in Potcar.from_file(file):
+        for single in Potcar.from_file(str(file)):
             found[single.element] = f"{single.TITEL} sha256:{single.sha256_computed_file_hash}"
     return found
 
