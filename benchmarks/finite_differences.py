@@ -2,10 +2,10 @@
 
     python benchmarks/finite_differences.py FOLDER [SYSTEM ...]
 
-FOLDER holds UPF files (Debian's ``/usr/share/espresso/pseudo`` has those of all three systems). Cells are small
-and cut-offs low: forces are derivatives of the energy at any cut-off, a stress is so at a constant number of
-plane waves only. The basis changes with the cell, so a low cut-off shows as a difference of the stress (Pulay),
-which shrinks as the cut-off grows.
+FOLDER holds UPF files (Debian's ``/usr/share/espresso/pseudo`` has all that is needed). Cells are small and
+cut-offs low: forces are derivatives of the energy at any cut-off, a stress is so at a constant basis only.
+The basis changes with the cell, so a low cut-off shows as a difference of the stress (Pulay), which
+shrinks as the cut-off grows.
 """
 
 import argparse
