@@ -13,7 +13,7 @@ from mlip_autopipec.schemas import (
     CandidateStructure,
     SelectionDoc,
 )
-from mlip_autopipec.store import load_output, open_store
+from mlip_autopipec.store import find_outputs, load_output, open_store
 
 
 def decoded(document):
@@ -89,6 +89,7 @@ def test_the_reason_survives_the_local_manager_which_holds_outputs_back(tmp_path
     assert (summary.failed, batch.n_labels) == (1, 2)
     again = run_local(batch_of, store=opened, directory=tmp_path, workers=1)
     assert (again.done, again.failed) == (0, 1)
+    assert "failed label" not in {found.name for found in find_outputs(opened)}
 
 
 def test_a_label_that_was_killed_says_that_nothing_is_known():

@@ -35,10 +35,9 @@ def failure_recorded() -> Iterator[None]:
         yield
     except Exception as error:
         # Past JobStore.update: managers may hold that back until the job has succeeded.
-        store.docs_store.update(
-            {"uuid": _record_id(uuid), "index": 1, "name": "failed label", "reason": reason_of(error)},
-            key=["uuid", "index"],
-        )
+        record = {"uuid": _record_id(uuid), "index": 1, "name": "failed label", "reason": reason_of(error)}
+        # Without output, it is no result for those who look for results.
+        store.docs_store.update({**record, "metadata": {}, "output": None}, key=["uuid", "index"])
         raise
 
 
