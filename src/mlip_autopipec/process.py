@@ -149,6 +149,22 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def bound_command(command: str) -> str:
+    """Return a command that dies with whoever starts it, for libraries that start programs themselves.
+
+    Parameters
+    ----------
+    command
+        Program and leading words, as in a shell but never run by one.
+
+    Returns
+    -------
+    str
+        The same behind a Python that becomes the program after it has asked the kernel for that.
+    """
+    return shlex.join([sys.executable, "-P", "-m", __name__, *Executable(command).argv()])
+
+
 def tail(text: str, lines: int = 12) -> str:
     """Return the last lines of a log.
 
@@ -165,3 +181,8 @@ def tail(text: str, lines: int = 12) -> str:
         Those lines.
     """
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - an argv list, no shell

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     pseudo_dir: Path | None = Field(
         None, description="Folder of UPF pseudopotentials; default: the one of `mlip-auto setup qe`."
     )
+    vasp_command: str | None = Field(
+        None, description="Command of VASP; default: atomate2's VASP_CMD, which is vasp_std if it is not set."
+    )
     pacemaker_command: str | None = Field(
         None,
         description="Command of pacemaker; default: that of `mlip-auto setup pacemaker`, else of python-ace.",

@@ -19,6 +19,9 @@ GPA_TO_BAR: Final = constants.giga / constants.bar
 BAR_TO_GPA: Final = 1.0 / GPA_TO_BAR
 """Multiply a pressure in bar by this to get GPa."""
 
+KBAR_TO_GPA: Final = constants.kilo * constants.bar / constants.giga
+"""Multiply a stress in kbar by this to get GPa."""
+
 KELVIN_TO_EV: Final = constants.k / constants.e
 """Multiply a temperature in K by this to get k_B T in eV."""
 

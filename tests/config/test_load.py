@@ -49,7 +49,7 @@ def test_compositions_of_the_documentation_are_accepted(composition):
         ),
         (
             {"composition": "Si", "oracle": {"engine": "siesta"}},
-            r"'oracle.engine': it should be 'qe' or 'ase'",
+            r"'oracle.engine': it should be 'qe', 'vasp' or 'ase'",
         ),
         ({"composition": "Si", "oracle": {"calculator": "emt"}}, r"calculator does not apply to engine 'qe'"),
         ({"composition": "Si", "oracle": {"engine": "ase"}}, r"engine 'ase' needs a 'calculator'"),

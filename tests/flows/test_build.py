@@ -11,7 +11,7 @@ from mlip_autopipec.config import MLIPConfig, parse_config
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.flows.build import plan
 from mlip_autopipec.flows.identity import identify
-from mlip_autopipec.oracle import AseStaticMaker, QeStaticMaker
+from mlip_autopipec.oracle import AseStaticMaker, QeStaticMaker, VaspStaticMaker
 from mlip_autopipec.training import LinearAceFitMaker
 
 HERE = Path()
@@ -23,7 +23,7 @@ def values(data):
 
 
 def test_every_key_of_the_configuration_has_a_value_and_a_source():
-    for oracle in ({"engine": "qe"}, EMT):
+    for oracle in ({"engine": "qe"}, {"engine": "vasp"}, EMT):
         found = values({"composition": "Cu", "oracle": oracle})
         for name, field in MLIPConfig.model_fields.items():
             if name in ("composition", "structures", "seed", "oracle"):
@@ -32,6 +32,48 @@ def test_every_key_of_the_configuration_has_a_value_and_a_source():
                 assert f"{name}.{key}" in found
         assert all(value.source in ("yours", "inferred", "default") for value in found.values())
         assert all(value.reason for value in found.values() if value.source == "inferred")
+
+
+def test_vasp_is_an_oracle_like_the_others():
+    oracle = {
+        "engine": "vasp",
+        "functional": "PBEsol",
+        "encut": 450.0,
+        "potcars": {"Na": "Na_pv"},
+        "nspin": 2,
+    }
+    data = {
+        "composition": "NaCl",
+        "oracle": oracle,
+        "training": {"realign": True, "label_noise_energy": 0.002},
+    }
+    maker = plan(parse_config(data), HERE).maker
+    made = maker.label_maker.oracle_maker
+    assert isinstance(made, VaspStaticMaker)
+    assert (made.functional, made.encut, made.potcars, made.nspin) == ("PBEsol", 450.0, {"Na": "Na_pv"}, 2)
+    assert maker.seed_maker.n_atoms == 8
+    assert (maker.fit_maker.realign, maker.fit_maker.label_noise_energy) == (True, 0.002)
+    found = values(data)
+    assert found["oracle.k_spacing"].value == VaspStaticMaker().k_spacing
+    assert "oracle.ecutwfc" not in found
+
+
+def test_realignment_reaches_the_last_fit():
+    data = {"composition": "Cu", "oracle": EMT, "training": {"final_fit": "pacemaker", "realign": True}}
+    assert plan(parse_config(data), HERE).maker.final_fit_maker.realign is True
+
+
+@pytest.mark.parametrize(
+    ("oracle", "match"),
+    [
+        ({"engine": "vasp", "ecutwfc": 30.0}, "ecutwfc does not apply to engine 'vasp'"),
+        ({"engine": "qe", "encut": 500.0}, "encut does not apply to engine 'qe'"),
+        (EMT | {"k_spacing": 0.2}, "k_spacing does not apply to engine 'ase'"),
+    ],
+)
+def test_keys_of_another_engine_are_refused(oracle, match):
+    with pytest.raises(ConfigError, match=match):
+        parse_config({"composition": "Cu", "oracle": oracle})
 
 
 def test_a_default_is_the_makers_own():

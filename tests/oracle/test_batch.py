@@ -4,6 +4,8 @@ from jobflow import run_locally
 from monty.json import MontyDecoder
 
 from mlip_autopipec.errors import CampaignError
+from mlip_autopipec.execution.local import run_local
+from mlip_autopipec.flows.identity import identify
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker
 from mlip_autopipec.oracle.batch import check_one_fingerprint, gather_labels
 from mlip_autopipec.schemas import (
@@ -11,6 +13,7 @@ from mlip_autopipec.schemas import (
     CandidateStructure,
     SelectionDoc,
 )
+from mlip_autopipec.store import find_outputs, load_output, open_store
 
 
 def decoded(document):
@@ -59,6 +62,39 @@ def test_a_failed_label_is_reported_and_the_others_are_kept(store):
     assert [e.label.structure.symbols for e in batch.labels] == [["Cu"], ["Al"]]
     assert [f.structure.formula for f in batch.failed] == ["Si2"]
     assert batch.failed[0].label_id not in {e.label_id for e in batch.labels}
+    assert batch.failed[0].reason == (
+        "CalculationError: calculator 'emt' failed on Si2: NotImplementedError: No EMT-potential for Si"
+    )
+    assert not store.query_one({"uuid": batch.failed[0].label_id})
+
+
+def test_a_failure_of_an_earlier_attempt_is_forgotten(store):
+    label = LabelBatchMaker().label_job(1, 1, selection("Si").candidates[0])
+    run(label, store)
+    record = store.docs_store.query_one({"uuid": f"{label.uuid} failed"})
+    assert record["reason"].startswith("CalculationError")
+    other = AseStaticMaker(calculator="lj").make(selection("Si").candidates[0].structure)
+    other.uuid = label.uuid
+    run(other, store, ensure_success=True)
+    assert store.docs_store.query_one({"uuid": f"{label.uuid} failed"}) is None
+
+
+def test_the_reason_survives_the_local_manager_which_holds_outputs_back(tmp_path):
+    batch_of = identify(LabelBatchMaker().make(selection("Cu", "Si", "Al")))
+    opened = open_store(tmp_path)
+    summary = run_local(batch_of, store=opened, directory=tmp_path, workers=1)
+    batch = load_output(opened, batch_of.uuid)
+    assert batch.failed[0].reason.endswith("No EMT-potential for Si")
+    # The job has failed, and is not tried again, for its batch could do without it.
+    assert (summary.failed, batch.n_labels) == (1, 2)
+    again = run_local(batch_of, store=opened, directory=tmp_path, workers=1)
+    assert (again.done, again.failed) == (0, 1)
+    assert "failed label" not in {found.name for found in find_outputs(opened)}
+
+
+def test_a_label_that_was_killed_says_that_nothing_is_known():
+    with pytest.raises(CampaignError, match=r"The first \(Si2\): no reason recorded: .*killed"):
+        gather_labels.original([None], ["a"], selection("Si").candidates, 0.0)
 
 
 def test_labels_and_gather_have_names_metadata_and_small_documents(store):

@@ -123,7 +123,7 @@ def batch(labels, failed=()):
 
 
 def lost(label_id):
-    return FailedLabel(label_id=label_id, structure=crystal(), origin="md")
+    return FailedLabel(label_id=label_id, structure=crystal(), origin="md", reason="UnconvergedError: no")
 
 
 def point(label_id, origin="md", off=0.001):

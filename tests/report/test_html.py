@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_documents(page):
     assert ["held out", "1", "0.432", "0.216", "0.0321", "0.01605", "0.0963"] in rows
     md = ["1", "b1", "Cu2", "2", "from MD", "MD at 300 K, step 60", "12.5", "6.125000", "4", "2"]
     assert [*md, ""] in rows
-    assert ["0", "bad00001", "Cu2", "from MD"] in rows
+    assert ["0", "bad00001", "Cu2", "from MD", "UnconvergedError: no"] in rows
     assert ["Cu", "3.5", "77"] in rows
     assert ["Cu-Cu", "1.85", "0.4"] in rows
     assert ["oracle, training labels", "6 s", "6 %"] in rows

@@ -8,6 +8,7 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from mlip_autopipec.ace import AcePotential, BasisSpec, RowScales
+from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.schemas import ErrorStatistics, LabelBatchDoc, ParityPoint, PotentialDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker
@@ -222,3 +223,30 @@ def test_an_alloy_is_fitted_with_all_its_pairs(candidate, tmp_path):
     assert found.training_errors.energy_rmse < 0.005
     yaml = found.write(tmp_path)
     assert AcePotential(yaml, yaml.with_suffix(".asi")).elements == ["Au", "Cu"]
+
+
+@pytest.mark.parametrize("key", ["label_noise", "label_noise_energy"])
+def test_noise_is_not_negative(key):
+    with pytest.raises(ConfigError, match=f"'{key}' must not be negative, got -0.1"):
+        LinearAceFitMaker(**{key: -0.1})
+
+
+def test_noisy_energies_do_not_spoil_the_forces_if_the_fit_is_told(copper_batch, tmp_path):
+    rng = np.random.default_rng(0)
+
+    def shifted(item):
+        off = 0.02 * rng.normal() * item.label.structure.n_atoms if item.origin != "isolated_atom" else 0.0
+        label = item.label.model_copy(update={"energy": item.label.energy + off})
+        return item.model_copy(update={"label": label})
+
+    noisy = copper_batch.model_copy(update={"labels": [shifted(item) for item in copper_batch.labels]})
+    found = {}
+    for noise in (0.0, 0.02):
+        folder = tmp_path / str(noise)
+        folder.mkdir()
+        found[noise] = LinearAceFitMaker(n_functions=60, label_noise_energy=noise).fit([noisy], folder)
+    assert found[0.02].training_errors.force_rmse < 0.8 * found[0.0].training_errors.force_rmse
+    # Believed: what the labels carry, and no less.
+    assert found[0.02].fit.energy_noise == pytest.approx(
+        found[0.02].fit.noise * np.hypot(0.001, 0.02), rel=1e-9
+    )

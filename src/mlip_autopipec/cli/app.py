@@ -102,6 +102,20 @@ def report(directory: Folder = RUN) -> None:
     make_report(directory)
 
 
+@app.command()
+def probe(
+    config: Config = CONFIG,
+    directory: Folder = RUN,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Worker slots; default: one per core.")
+    ] = None,
+) -> None:
+    """Say how noisy the labels are: a few cells under coarser and finer k-points and cut-offs."""
+    from mlip_autopipec.cli.probe import probe_oracle
+
+    probe_oracle(config, directory, workers)
+
+
 @setup.command("qe")
 def setup_qe() -> None:
     """Install pw.x (unless one is on PATH) and PBE pseudopotentials from PyPI."""

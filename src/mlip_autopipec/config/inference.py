@@ -53,7 +53,8 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
         Inferred values by key, also for keys that the user set (these are to be ignored).
     """
     engine = config.oracle.engine or "qe"
-    n_atoms = config.generation.n_atoms or (8 if engine == "qe" else 32)
+    costly = engine in ("qe", "vasp")
+    n_atoms = config.generation.n_atoms or (8 if costly else 32)
     n_functions = config.training.n_functions or _FUNCTIONS
     elements = sorted({symbol for atoms in crystals for symbol in atoms.get_chemical_symbols()})
     values = [
@@ -64,9 +65,9 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
         ),
         Inferred(
             "generation.n_atoms",
-            8 if engine == "qe" else 32,
+            8 if costly else 32,
             "small cells: a DFT label costs the cube of their size"
-            if engine == "qe"
+            if costly
             else "this oracle is cheap, so cells may hold several shells of neighbours",
         ),
         _cutoff(crystals),

@@ -10,27 +10,17 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
-_QE_ONLY = {
-    "functional",
-    "ecutwfc",
-    "ecutrho",
-    "k_spacing",
-    "k_shifted",
-    "nspin",
-    "starting_moments",
-    "allow_nonmagnetic",
-    "smearing",
-    "degauss",
-    "conv_thr",
-    "mixing_beta",
-    "electron_maxstep",
-    "vacuum",
-    "max_seconds",
-    "timeout",
-    "max_corrections",
-    "physics_cures",
+_DFT = {"functional", "k_spacing", "nspin", "allow_nonmagnetic", "vacuum", "timeout"}
+_OF_ENGINE = {
+    "qe": _DFT
+    | {
+        *("ecutwfc", "ecutrho", "k_shifted", "smearing", "degauss", "starting_moments"),
+        *("conv_thr", "mixing_beta", "electron_maxstep"),
+        *("max_seconds", "max_corrections", "physics_cures"),
+    },
+    "vasp": _DFT | {"encut", "sigma", "ediff", "nelm", "potcars", "incar"},
+    "ase": {"calculator", "calculator_kwargs"},
 }
-_ASE_ONLY = {"calculator", "calculator_kwargs"}
 
 
 class Section(BaseModel):
@@ -46,8 +36,8 @@ class Section(BaseModel):
 class OracleConfig(Section):
     """Who computes the reference labels."""
 
-    engine: Literal["qe", "ase"] | None = Field(
-        None, description="'qe' for pw.x, 'ase' for an ASE calculator."
+    engine: Literal["qe", "vasp", "ase"] | None = Field(
+        None, description="'qe' for pw.x, 'vasp' for VASP by atomate2, 'ase' for an ASE calculator."
     )
     calculator: str | None = Field(
         None, description="ASE calculator: a name like 'emt', or 'package.module:Class'."
@@ -78,6 +68,14 @@ class OracleConfig(Section):
         None, description="Density mixing [1]."
     )
     electron_maxstep: Count | None = Field(None, description="Largest number of SCF iterations [1].")
+    encut: Positive | None = Field(None, description="Plane-wave cut-off of VASP [eV].")
+    sigma: Positive | None = Field(None, description="Width of VASP's Gaussian smearing [eV].")
+    ediff: Positive | None = Field(None, description="SCF convergence threshold of VASP [eV].")
+    nelm: Count | None = Field(None, description="Largest number of SCF iterations of VASP [1].")
+    potcars: dict[str, str] | None = Field(
+        None, description="POTCAR by element where not atomate2's, e.g. {Na: Na_pv}."
+    )
+    incar: dict[str, Any] | None = Field(None, description="More INCAR tags of VASP.")
     vacuum: Positive | None = Field(None, description="Vacuum around molecules [Å].")
     max_seconds: Positive | None = Field(
         None, description="Wall time after which pw.x saves its state and is resumed [s]."
@@ -101,10 +99,11 @@ class OracleConfig(Section):
 
     @model_validator(mode="after")
     def _belongs(self) -> "OracleConfig":
-        foreign = {"qe": _ASE_ONLY, "ase": _QE_ONLY, None: _ASE_ONLY}[self.engine]
+        engine = self.engine or "qe"
+        foreign = set().union(*_OF_ENGINE.values()) - _OF_ENGINE[engine]
         wrong = sorted(foreign & self.model_fields_set)
         if wrong:
-            raise ValueError(f"{', '.join(wrong)} does not apply to engine {(self.engine or 'qe')!r}")
+            raise ValueError(f"{', '.join(wrong)} does not apply to engine {engine!r}")
         if self.engine == "ase" and self.calculator is None:
             raise ValueError("engine 'ase' needs a 'calculator', e.g. 'emt'")
         return self
@@ -143,7 +142,13 @@ class TrainingConfig(Section):
         None, description="Energy above the convex hull at which they double [eV/atom]."
     )
     label_noise: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = Field(
-        None, description="Noise of the labels' force components [eV/Å]."
+        None, description="Noise of the labels' force components, as `mlip-auto probe` finds [eV/Å]."
+    )
+    label_noise_energy: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = Field(
+        None, description="Noise of the labels' energies, as `mlip-auto probe` finds [eV/atom]."
+    )
+    realign: bool | None = Field(
+        None, description="Whether labels of other conditions are shifted in E0 instead of refused."
     )
     baseline: Literal["core", "zbl", "lj"] | None = Field(
         None, description="'core': ZBL inside the potential file; 'zbl' or 'lj': delta learning over it."

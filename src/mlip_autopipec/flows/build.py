@@ -14,7 +14,7 @@ from mlip_autopipec.flows.active_learning import ActiveLearningMaker
 from mlip_autopipec.flows.progress import LoopLimits
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import Prototype, SeedStructuresMaker, prototypes
-from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker
+from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker, VaspStaticMaker
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.selection import DOptimalSelectionMaker
 from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
@@ -220,7 +220,12 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
     fit = part("training", LinearAceFitMaker)
     final = None
     if chosen.get("training.final_fit") == "pacemaker":
-        final = PacemakerFitMaker(cutoff=fit["cutoff"], n_functions=fit["n_functions"], seed=seed)
+        final = PacemakerFitMaker(
+            cutoff=fit["cutoff"],
+            n_functions=fit["n_functions"],
+            realign=fit.get("realign", False),
+            seed=seed,
+        )
     walk = part("exploration", LammpsMDMaker)
     loop: dict[str, Any] = {}
     for section in ("training", "exploration", "active_learning"):
@@ -254,4 +259,9 @@ def _oracle(chosen: dict[str, Any], part: Any) -> OracleMaker:
 
 
 def _oracle_class(engine: str) -> type[OracleMaker]:
-    return QeStaticMaker if engine == "qe" else AseStaticMaker
+    makers: dict[str, type[OracleMaker]] = {
+        "qe": QeStaticMaker,
+        "vasp": VaspStaticMaker,
+        "ase": AseStaticMaker,
+    }
+    return makers[engine]

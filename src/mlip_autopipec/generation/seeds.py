@@ -66,7 +66,7 @@ class SeedStructuresMaker(Maker):
             The pool; perfect crystals, dimers and free atoms are marked as required.
         """
         rng = np.random.default_rng(self.seed)
-        cells = [_supercell(s.to_ase(), self.n_atoms) for s in structures]
+        cells = [supercell(s.to_ase(), self.n_atoms) for s in structures]
         candidates = [_candidate(atoms, "user", "as given", required=True) for atoms in cells]
         for atoms in cells:
             candidates += [*self._volumes(atoms), *self.perturbed(atoms, rng)]
@@ -130,7 +130,21 @@ def _candidate(atoms: Atoms, origin: Origin, detail: str, *, required: bool = Fa
     )
 
 
-def _supercell(atoms: Atoms, n_atoms: int) -> Atoms:
+def supercell(atoms: Atoms, n_atoms: int) -> Atoms:
+    """Repeat a crystal until it holds enough atoms.
+
+    Parameters
+    ----------
+    atoms
+        A crystal; what is not periodic stays as it is.
+    n_atoms
+        Smallest number of atoms.
+
+    Returns
+    -------
+    ase.Atoms
+        The supercell, as round as it can be.
+    """
     if not atoms.pbc.all():
         return atoms
     return atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), n_atoms))

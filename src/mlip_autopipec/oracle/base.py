@@ -11,10 +11,11 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
-from jobflow import Maker, job
+from jobflow import JobConfig, Maker, job
 from numpy.typing import NDArray
 
 from mlip_autopipec.errors import CalculationError
+from mlip_autopipec.oracle.failures import failure_recorded
 from mlip_autopipec.schemas import AtomicStructure, Correction, Fingerprint, LabelDoc
 
 
@@ -76,7 +77,8 @@ class OracleMaker(Maker, ABC):
     min_distance_ratio: float = 0.45
     max_force: float = 150.0
 
-    @job(output_schema=LabelDoc, data=["structure", "forces"])
+    # The store, for the reason of a failure.
+    @job(output_schema=LabelDoc, data=["structure", "forces"], config=JobConfig(expose_store=True))
     def make(self, structure: AtomicStructure) -> LabelDoc:
         """Label a structure.
 
@@ -91,11 +93,12 @@ class OracleMaker(Maker, ABC):
             Energy, forces and stress with the conditions they were computed under.
         """
         directory = Path.cwd()
-        check_distances(structure.to_ase(), self.min_distance_ratio)
-        start = time.perf_counter()
-        result = self.compute(structure, directory)
-        wall_time = time.perf_counter() - start
-        check_result(result, structure, self.max_force, directory)
+        with failure_recorded():
+            check_distances(structure.to_ase(), self.min_distance_ratio)
+            start = time.perf_counter()
+            result = self.compute(structure, directory)
+            wall_time = time.perf_counter() - start
+            check_result(result, structure, self.max_force, directory)
         return label_document(structure, result, wall_time)
 
     @abstractmethod

@@ -8,6 +8,7 @@ from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 from mlip_autopipec.errors import CampaignError
 from mlip_autopipec.oracle.ase import AseStaticMaker
 from mlip_autopipec.oracle.base import OracleMaker
+from mlip_autopipec.oracle.failures import recorded_reason
 from mlip_autopipec.schemas import (
     CandidateStructure,
     FailedLabel,
@@ -87,7 +88,7 @@ class LabelBatchMaker(Maker):
     output_schema=LabelBatchDoc,
     data="labels",
     name="gather labels",
-    config=JobConfig(on_missing_references=OnMissing.NONE),
+    config=JobConfig(on_missing_references=OnMissing.NONE, expose_store=True),
 )
 def gather_labels(
     labels: list[LabelDoc | None],
@@ -122,7 +123,12 @@ def gather_labels(
     for label, label_id, candidate in zip(labels, label_ids, candidates, strict=True):
         if label is None:
             failed.append(
-                FailedLabel(label_id=label_id, structure=candidate.structure, origin=candidate.origin)
+                FailedLabel(
+                    label_id=label_id,
+                    structure=candidate.structure,
+                    origin=candidate.origin,
+                    reason=recorded_reason(label_id),
+                )
             )
         else:
             labelled.append(
@@ -136,7 +142,7 @@ def gather_labels(
                     audit=candidate.audit,
                 )
             )
-    check_failures(len(failed), len(labels), max_failed_fraction)
+    check_failures(failed, len(labels), max_failed_fraction)
     check_one_fingerprint(labelled)
     return LabelBatchDoc(
         labels=labelled,
@@ -146,13 +152,13 @@ def gather_labels(
     )
 
 
-def check_failures(n_failed: int, n_total: int, max_failed_fraction: float) -> None:
+def check_failures(failed: list[FailedLabel], n_total: int, max_failed_fraction: float) -> None:
     """Raise if too many labels failed.
 
     Parameters
     ----------
-    n_failed
-        Number of failed labels.
+    failed
+        The failed labels.
     n_total
         Number of labels asked for.
     max_failed_fraction
@@ -163,9 +169,10 @@ def check_failures(n_failed: int, n_total: int, max_failed_fraction: float) -> N
     CampaignError
         More failed.
     """
-    if n_failed > max_failed_fraction * n_total:
+    if len(failed) > max_failed_fraction * n_total:
         raise CampaignError(
-            f"{n_failed} of {n_total} labels failed; at most {max_failed_fraction:.0%} may.",
+            f"{len(failed)} of {n_total} labels failed; at most {max_failed_fraction:.0%} may. "
+            f"The first ({failed[0].structure.formula}): {failed[0].reason}",
             hint="run `mlip-auto status` for the error and the folder of each, and correct the cause.",
         )
 

@@ -59,6 +59,7 @@ def failures(campaign: Campaign) -> Html:
             item.entry.label_id[:_SHORT_ID],
             item.entry.structure.formula,
             ORIGIN_WORDS[item.entry.origin],
+            item.entry.reason,
         )
         for item in campaign.failed
     ]
@@ -78,7 +79,7 @@ def failures(campaign: Campaign) -> Html:
     excluded = [(line,) for line in (campaign.potential.excluded if campaign.potential else [])]
     found = join(
         (
-            table(("generation", "failed label", "formula", "origin"), lost),
+            table(("generation", "failed label", "formula", "origin", "reason"), lost),
             table(("generation", "broken walk", "step", "why it ended", "value"), broken),
             table(("walker given up", "steps done", "reason"), given_up),
             table(("labels set aside by the fit",), excluded),
@@ -124,25 +125,28 @@ def potential(campaign: Campaign) -> Html:
     )
 
 
-def _baseline(found: BaselineDoc | None) -> Iterable[Html]:
+def _baseline(found: BaselineDoc | None) -> list[Html]:
     """Show the pair potential that goes with the files, which are wrong without it."""
     if found is None:
-        return
+        return []
     epsilon = found.epsilon or {}
     rows = [
         (pair, found.inner[pair], outer, epsilon.get(pair)) for pair, outer in sorted(found.outer.items())
     ]
     inner = "sigma [Å]" if found.kind == "lj" else "switched from [Å]"
     text = f"The files hold the difference from a pair potential ({found.kind}); whoever uses them adds it:"
-    yield element("p", text, "notice")
-    yield table(("pair", inner, "zero from [Å]", "depth [eV]"), rows)
-    yield element("pre", "\n".join(found.lammps))
+    head = ("pair", inner, "zero from [Å]", "depth [eV]")
+    return [
+        element("p", text, "notice"),
+        table(head, rows),
+        element("pre", "\n".join(found.lammps)),
+    ]
 
 
-def _trials(fit: LinearFitReport | PacemakerFitReport) -> Iterable[Html]:
+def _trials(fit: LinearFitReport | PacemakerFitReport) -> list[Html]:
     """Show how the basis was chosen."""
     if not isinstance(fit, LinearFitReport):
-        return
+        return []
     head = (
         "varied", "radial functions", "parameter", "cut-off [Å]", "weight of l", "functions an element",
         "log evidence [nat]", "cost [µs/atom]", "taken on", "reason",
@@ -155,7 +159,7 @@ def _trials(fit: LinearFitReport | PacemakerFitReport) -> Iterable[Html]:
         )
         for trial in fit.trials
     ]
-    yield folded("How the basis was chosen", table(head, rows))
+    return [folded("How the basis was chosen", table(head, rows))]
 
 
 def _label_row(label: Label) -> tuple[object, ...]:

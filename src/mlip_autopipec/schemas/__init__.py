@@ -20,6 +20,7 @@ from mlip_autopipec.schemas.fit import (
 )
 from mlip_autopipec.schemas.label import (
     Correction,
+    EnergyShift,
     FailedLabel,
     Fingerprint,
     LabelBatchDoc,
@@ -33,6 +34,7 @@ from mlip_autopipec.schemas.potential import (
     ParityPoint,
     PotentialDoc,
 )
+from mlip_autopipec.schemas.probe import ProbeDoc, ProbeRole, ProbeRow
 from mlip_autopipec.schemas.state import CampaignDoc, GenerationRecord, StopReason, WorkflowState
 from mlip_autopipec.schemas.structure import (
     AtomicStructure,
@@ -69,6 +71,7 @@ __all__ = [
     "DuplicatePair",
     "E0Mode",
     "EndReason",
+    "EnergyShift",
     "EosDoc",
     "EosFit",
     "ErrorStatistics",
@@ -92,6 +95,9 @@ __all__ = [
     "PacemakerFitReport",
     "ParityPoint",
     "PotentialDoc",
+    "ProbeDoc",
+    "ProbeRole",
+    "ProbeRow",
     "SelectionDoc",
     "StabilityDoc",
     "StopReason",

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
-from mlip_autopipec.schemas.label import Fingerprint
+from mlip_autopipec.schemas.label import EnergyShift, Fingerprint
 
 E0Mode = Literal["auto", "isolated", "least_squares"]
 """Where the energies of the free atoms come from; ``auto`` prefers labelled isolated atoms."""
@@ -60,7 +60,12 @@ class DatasetDoc(Document):
     elements: list[str] = Field(description="Elements, alphabetically.")
     e0: dict[str, float] = Field(description="Energy of each element's free atom [eV].")
     e0_source: str = Field(description="How E0 was obtained.")
-    fingerprint: Fingerprint = Field(description="Conditions under which all labels were made.")
+    fingerprint: Fingerprint = Field(
+        description="Conditions under which the labels were made, but for the realigned ones."
+    )
+    realigned: list[EnergyShift] = Field(
+        default_factory=list, description="Labels of other conditions and how their E0 was shifted."
+    )
     n_labels: int = Field(description="Number of labels looked at, excluded ones as well [1].")
     n_failed: int = Field(description="Number of structures that could not be labelled [1].")
     n_stress: int = Field(description="Number of training and test labels with a stress [1].")

@@ -102,6 +102,19 @@ class LabelledStructure(Document):
     audit: bool = Field(False, description="Judged certain before, and labelled to see whether it is.")
 
 
+class EnergyShift(Document):
+    """How labels of other conditions were brought to the energy scale of a data set."""
+
+    differences: list[str] = Field(description="What differs: the data set's own / theirs.")
+    shift: dict[str, float] = Field(description="Subtracted for each atom of an element [eV].")
+    n_labels: int = Field(description="Number of labels that were shifted [1].")
+    n_common: int = Field(description="Structures labelled under both conditions, which gave the shift [1].")
+    residual: float | None = Field(
+        description="Root mean square of what the shift leaves on these; none if they just determine it "
+        "[eV/atom]."
+    )
+
+
 class FailedLabel(Document):
     """A structure that could not be labelled."""
 
@@ -110,6 +123,7 @@ class FailedLabel(Document):
     )
     structure: AtomicStructure = Field(description="The structure.")
     origin: Origin = Field(description="How the structure was made.")
+    reason: str = Field("", description="Why, in one line.")
 
 
 class LabelBatchDoc(Document):

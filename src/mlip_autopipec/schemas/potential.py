@@ -12,7 +12,7 @@ from pydantic import Field
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.files import unpack_file
 from mlip_autopipec.schemas.fit import LinearFitReport, PacemakerFitReport
-from mlip_autopipec.schemas.label import LabelledStructure
+from mlip_autopipec.schemas.label import EnergyShift, LabelledStructure
 from mlip_autopipec.schemas.structure import FileData, Origin
 
 if TYPE_CHECKING:  # the documents are read where the potential's own libraries are not needed
@@ -236,6 +236,9 @@ class PotentialDoc(Document):
     n_labels: int = Field(description="Number of labelled structures it was fitted to [1].")
     excluded: list[str] = Field(
         default_factory=list, description="Labels that were set aside, with the reason, one line each."
+    )
+    realigned: list[EnergyShift] = Field(
+        default_factory=list, description="Labels of other conditions and how their E0 was shifted."
     )
     file_differences: dict[str, float] = Field(
         description="Largest |difference| of energies [eV/atom] and forces [eV/Å] after reading back."

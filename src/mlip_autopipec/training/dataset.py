@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from mlip_autopipec.ace import bonds
 from mlip_autopipec.errors import ConfigError, FitError
-from mlip_autopipec.schemas import Fingerprint, LabelBatchDoc, LabelledStructure
+from mlip_autopipec.schemas import EnergyShift, Fingerprint, LabelBatchDoc, LabelledStructure
 from mlip_autopipec.schemas.dataset import E0Mode
+from mlip_autopipec.training.realign import realigned
 from mlip_autopipec.training.weights import importance
 
 __all__ = [
     "TrainingSet",
     "assemble",
     "composition_counts",
+    "consistent_labels",
     "importance",
     "one_fingerprint",
     "reference_energies",
@@ -44,6 +46,8 @@ class TrainingSet:
         How it was obtained.
     excluded
         Labels set aside, one line each.
+    realigned
+        Labels of other conditions and how their E0 was shifted.
     """
 
     labels: list[LabelledStructure]
@@ -51,6 +55,7 @@ class TrainingSet:
     e0: dict[str, float]
     e0_source: str
     excluded: list[str] = field(default_factory=list)
+    realigned: list[EnergyShift] = field(default_factory=list)
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -67,7 +72,7 @@ class TrainingSet:
         )
 
 
-def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
+def assemble(batches: Sequence[LabelBatchDoc], cutoff: float, *, realign: bool = False) -> TrainingSet:
     """Put batches of labels together.
 
     Structures in which an atom has no neighbour within the cut-off are left out: isolated atoms give E0,
@@ -79,6 +84,8 @@ def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
         The labels.
     cutoff
         Cut-off radius in Å.
+    realign
+        Whether labels of other conditions are shifted in E0 instead of refused.
 
     Returns
     -------
@@ -90,8 +97,7 @@ def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
     FitError
         There is nothing to fit, or labels were made under different conditions.
     """
-    labels = [item for batch in batches for item in batch.labels]
-    one_fingerprint(labels)
+    labels, _, shifts = consistent_labels(batches, realign=realign)
     e0, source = reference_energies(labels)
     kept: list[LabelledStructure] = []
     structures: list[Atoms] = []
@@ -112,7 +118,40 @@ def assemble(batches: Sequence[LabelBatchDoc], cutoff: float) -> TrainingSet:
         raise FitError(
             f"none of {len(labels)} labels can be fitted.", hint="label structures with neighbours."
         )
-    return TrainingSet(kept, structures, e0, source, excluded)
+    return TrainingSet(kept, structures, e0, source, excluded, shifts)
+
+
+def consistent_labels(
+    batches: Sequence[LabelBatchDoc], *, realign: bool = False
+) -> tuple[list[LabelledStructure], Fingerprint, list[EnergyShift]]:
+    """Gather labels of one set of conditions, or bring them to one energy scale.
+
+    Parameters
+    ----------
+    batches
+        The labels.
+    realign
+        Whether labels of other conditions are shifted in E0 (:func:`~.realign.realigned`) instead of refused.
+
+    Returns
+    -------
+    labels
+        The labels.
+    fingerprint
+        The conditions of all, or of most where some are realigned.
+    shifts
+        What was realigned.
+
+    Raises
+    ------
+    FitError
+        There is no label, two were made under different conditions, or they cannot be realigned.
+    """
+    labels = [item for batch in batches for item in batch.labels]
+    if not realign:
+        return labels, one_fingerprint(labels), []
+    labels, shifts, own = realigned(labels)
+    return labels, one_fingerprint(own), shifts
 
 
 def reference_energies(
@@ -210,7 +249,7 @@ def one_fingerprint(labels: Sequence[LabelledStructure]) -> Fingerprint:
             raise FitError(
                 f"labels {first.label_id} and {other.label_id} were made under different conditions: "
                 + "; ".join(first.label.fingerprint.differences(theirs)),
-                hint="label all structures with one set of oracle settings.",
+                hint="label all with one set of oracle settings, or set `realign: true` if only E0 differs.",
             )
         merged = theirs.pseudopotentials | common.pseudopotentials
         common = common.model_copy(update={"pseudopotentials": merged})

@@ -24,7 +24,7 @@ from mlip_autopipec.schemas import (
 from mlip_autopipec.training.dataset import (
     TrainingSet,
     composition_counts,
-    one_fingerprint,
+    consistent_labels,
     reference_energies,
 )
 from mlip_autopipec.training.dataset_checks import check_labels, find_duplicates, find_outliers
@@ -65,6 +65,8 @@ class DatasetMaker(Maker):
         element.
     exclude_outliers
         Whether outliers are set aside; if not, they are only reported.
+    realign
+        Whether labels of other conditions are shifted in E0 instead of refused.
     """
 
     name: str = "make data set"
@@ -76,6 +78,7 @@ class DatasetMaker(Maker):
     duplicate_tolerance: float = 1.0e-4
     e0: E0Mode = "auto"
     exclude_outliers: bool = False
+    realign: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.test_fraction < 1.0:
@@ -122,8 +125,7 @@ class DatasetMaker(Maker):
             There is nothing to fit, labels were made under different conditions, contradict each other or
             hold impossible numbers, or E0 cannot be had as asked for.
         """
-        labels = [item for batch in batches for item in batch.labels]
-        fingerprint = one_fingerprint(labels)
+        labels, fingerprint, shifts = consistent_labels(batches, realign=self.realign)
         check_labels(labels)
         e0, source = reference_energies(labels, self.e0)
         kept, excluded = _without_isolated(labels)
@@ -145,6 +147,7 @@ class DatasetMaker(Maker):
             e0=e0,
             e0_source=source,
             fingerprint=fingerprint,
+            realigned=shifts,
             n_labels=len(labels),
             n_failed=sum(len(batch.failed) for batch in batches),
             n_stress=sum(item.label.stress is not None for item in kept),

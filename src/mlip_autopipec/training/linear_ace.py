@@ -53,7 +53,7 @@ from mlip_autopipec.training.linear import (
     tightened,
 )
 from mlip_autopipec.training.tuning import BasisTuner, basis_choice
-from mlip_autopipec.training.weights import importance
+from mlip_autopipec.training.weights import importance, noise_floor
 
 _N_COMPARED = 5
 _TIGHTNESS = (0.25, 1.0, 4.0, 16.0, 64.0)  # of what is expected below the shortest distance
@@ -88,7 +88,12 @@ class LinearAceFitMaker(FitMaker):
     energy_scale
         Energy above the convex hull, in eV/atom, at which all standard deviations double.
     label_noise
-        Noise of the labels' force components, in eV/Å: the fit believes no smaller residual.
+        Noise of the labels' force components, in eV/Å (`mlip-auto probe` measures it): the fit believes no
+        smaller residual.
+    label_noise_energy
+        Noise of the labels' energies, in eV/atom, likewise: added to ``energy_sigma`` in quadrature.
+    realign
+        Whether labels of other conditions are shifted in E0 instead of refused.
     baseline
         ``"core"``: ZBL in the file; ``"zbl"`` or ``"lj"``: that pair potential under the ACE.
     baseline_reach
@@ -111,6 +116,8 @@ class LinearAceFitMaker(FitMaker):
     stress_sigma: float = 0.003
     energy_scale: float = 0.3
     label_noise: float = 0.0
+    label_noise_energy: float = 0.0
+    realign: bool = False
     baseline: Literal["core", "zbl", "lj"] = "core"
     baseline_reach: float = 1.1
     tuner: BasisTuner | None = None
@@ -123,8 +130,9 @@ class LinearAceFitMaker(FitMaker):
             raise ConfigError(f"'baseline' must be core, zbl or lj, got {self.baseline!r}.")
         if not 0.0 < self.error_level < 1.0:
             raise ConfigError(f"'error_level' must lie between 0 and 1, got {self.error_level}.")
-        if self.label_noise < 0.0:
-            raise ConfigError(f"'label_noise' must not be negative, got {self.label_noise} eV/Å.")
+        for key, unit in (("label_noise", "eV/Å"), ("label_noise_energy", "eV/atom")):
+            if getattr(self, key) < 0.0:
+                raise ConfigError(f"{key!r} must not be negative, got {getattr(self, key)} {unit}.")
 
     def fit(
         self,
@@ -134,7 +142,7 @@ class LinearAceFitMaker(FitMaker):
     ) -> PotentialDoc:
         """Fit, write the files, read them back; see :class:`FitMaker`."""
         start = perf_counter()
-        training = assemble(batches, self.cutoff)
+        training = assemble(batches, self.cutoff, realign=self.realign)
         shortest = shortest_distances(training.structures, self.cutoff)
         baseline = self._baseline(training, shortest)
         problem = self._problem(training, shortest, baseline)
@@ -161,10 +169,15 @@ class LinearAceFitMaker(FitMaker):
             parity=parity,
             n_labels=len(training.labels) + len(training.excluded),
             excluded=training.excluded,
+            realigned=training.realigned,
             file_differences=differences,
             versions={name: version(name) for name in ("python-ace", "mlip_autopipec", "numpy")},
             wall_time=perf_counter() - start,
         )
+
+    @property
+    def _believed_energy_sigma(self) -> float:
+        return float(noise_floor(self.energy_sigma, self.label_noise_energy))
 
     def _baseline(self, training: TrainingSet, shortest: dict[str, float]) -> PairBaseline | None:
         if self.baseline == "core":
@@ -180,7 +193,7 @@ class LinearAceFitMaker(FitMaker):
             targets=targets_of(training, baseline),
             factors=importance(training, self.energy_scale),
             groups=[item.group or item.label_id for item in training.labels],
-            scales=RowScales(self.energy_sigma, self.force_sigma, self.stress_sigma),
+            scales=RowScales(self._believed_energy_sigma, self.force_sigma, self.stress_sigma),
             noise_floor=self.label_noise / self.force_sigma,
             expected=expected_repulsion(shortest, pairs, baseline),
         )
@@ -200,7 +213,7 @@ class LinearAceFitMaker(FitMaker):
         structures: list[Atoms],
     ) -> tuple[PotentialFiles, dict[str, float]]:
         """Write potential and active set and hold the files against the rows they were made from."""
-        active_set = linear_active_set(fit, structures, self.energy_sigma)
+        active_set = linear_active_set(fit, structures, self._believed_energy_sigma)
         coefficients = fit.solution.coefficients
         files = write_potential(directory, fit.spec, core, coefficients, active_set, baseline)
         differences = compare_files(files, fit.design, coefficients, active_set, structures[:_N_COMPARED])
@@ -224,7 +237,7 @@ class LinearAceFitMaker(FitMaker):
             basis=basis_choice(fit.spec),
             prior=dict(zip(_PRIOR_NAMES, found.theta.tolist(), strict=True)),
             noise=found.noise,
-            energy_noise=found.noise * self.energy_sigma,
+            energy_noise=found.noise * self._believed_energy_sigma,
             force_noise=found.noise * self.force_sigma,
             stress_noise=found.noise * self.stress_sigma,
             log_evidence=found.log_evidence,

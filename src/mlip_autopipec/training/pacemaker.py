@@ -108,6 +108,8 @@ class PacemakerFitMaker(FitMaker):
         ``mlip-auto setup pacemaker``, else that beside this Python.
     timeout
         Wall-time limit of the program in s; none if None.
+    realign
+        Whether labels of other conditions are shifted in E0 instead of refused.
     """
 
     name: str = "fit pacemaker"
@@ -133,6 +135,7 @@ class PacemakerFitMaker(FitMaker):
     n_threads: int | None = None
     command: str | None = None
     timeout: float | None = 86400.0
+    realign: bool = False
 
     def fit(
         self, batches: list[LabelBatchDoc], directory: Path, initial: PotentialDoc | None = None
@@ -140,7 +143,7 @@ class PacemakerFitMaker(FitMaker):
         """Write the input, run pacemaker, check and write the potential; see :class:`FitMaker`."""
         begin = perf_counter()
         choice = self._choice(initial)
-        training = assemble(batches, self.cutoff)
+        training = assemble(batches, self.cutoff, realign=self.realign)
         fitted, tested = self._split(training)
         shape = self._shape(training, fitted)
         basis, started, warm = self._start(shape, initial)
@@ -174,6 +177,7 @@ class PacemakerFitMaker(FitMaker):
             parity=parity,
             n_labels=len(fitted) + len(training.excluded),
             excluded=[*training.excluded, *_set_aside(training, tested)],
+            realigned=training.realigned,
             file_differences=differences,
             versions=_versions(config),
             wall_time=perf_counter() - begin,
