@@ -276,3 +276,11 @@ def test_atomate2_missing_is_said_with_the_command(monkeypatch):
 def test_bad_settings_are_refused_before_anything_runs(settings, message):
     with pytest.raises(ConfigError, match=message):
         VaspStaticMaker(**settings).check(["Fe"])
+
+
+def test_the_command_is_that_of_the_machine_else_that_of_atomate2(maker, monkeypatch):
+    assert maker
+    monkeypatch.setenv("MLIP_AUTO_VASP_COMMAND", "mpirun -np 4 vasp_std")
+    assert vasp_command() == "mpirun -np 4 vasp_std"
+    monkeypatch.delenv("MLIP_AUTO_VASP_COMMAND")
+    assert vasp_command() == import_atomate2("SETTINGS").VASP_CMD
