@@ -20,8 +20,8 @@ from pymatgen.io.vasp import Incar, Kpoints
 
 from mlip_autopipec.errors import CalculationError, ConfigError, MissingProgramError, UnconvergedError
 from mlip_autopipec.oracle import VaspStaticMaker
-from mlip_autopipec.oracle.vasp import import_atomate2
 from mlip_autopipec.oracle.vasp_output import changed_physics, read_vasp
+from mlip_autopipec.oracle.vasp_programs import import_atomate2, vasp_command
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.units import EV_PER_A3_TO_GPA, KBAR_TO_GPA
 
