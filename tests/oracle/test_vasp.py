@@ -20,8 +20,8 @@ from pymatgen.io.vasp import Incar, Kpoints
 
 from mlip_autopipec.errors import CalculationError, ConfigError, MissingProgramError, UnconvergedError
 from mlip_autopipec.oracle import VaspStaticMaker
-from mlip_autopipec.oracle.vasp import import_atomate2
 from mlip_autopipec.oracle.vasp_output import changed_physics, read_vasp
+from mlip_autopipec.oracle.vasp_programs import import_atomate2, vasp_command
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.units import EV_PER_A3_TO_GPA, KBAR_TO_GPA
 
@@ -276,3 +276,11 @@ def test_atomate2_missing_is_said_with_the_command(monkeypatch):
 def test_bad_settings_are_refused_before_anything_runs(settings, message):
     with pytest.raises(ConfigError, match=message):
         VaspStaticMaker(**settings).check(["Fe"])
+
+
+def test_the_command_is_that_of_the_machine_else_that_of_atomate2(maker, monkeypatch):
+    assert maker
+    monkeypatch.setenv("MLIP_AUTO_VASP_COMMAND", "mpirun -np 4 vasp_std")
+    assert vasp_command() == "mpirun -np 4 vasp_std"
+    monkeypatch.delenv("MLIP_AUTO_VASP_COMMAND")
+    assert vasp_command() == import_atomate2("SETTINGS").VASP_CMD

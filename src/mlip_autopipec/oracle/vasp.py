@@ -4,7 +4,6 @@ VASP is the user's, with its licence. The program itself was not run in the deve
 were looked at, and recorded outputs of VASP are read.
 """
 
-import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +18,9 @@ from mlip_autopipec.oracle.base import OracleMaker, OracleResult
 from mlip_autopipec.oracle.qe_input import boxed, k_grid
 from mlip_autopipec.oracle.qe_spin import MAGNETIC
 from mlip_autopipec.oracle.vasp_output import VaspResult, changed_physics, corrections, read_vasp
+from mlip_autopipec.oracle.vasp_programs import import_atomate2, vasp_command
 from mlip_autopipec.process import Executable, bound_command, tail
 from mlip_autopipec.schemas import AtomicStructure, Fingerprint
-from mlip_autopipec.settings import get_settings
-
-VASP_HINT = "install it with `pip install 'mlip_autopipec[vasp]'`."
 
 # GGA tag and directory of POTCARs as pymatgen names it.
 FUNCTIONALS = {"PBE": ("PE", "PBE_54"), "PBEsol": ("PS", "PBE_54")}
@@ -359,44 +356,6 @@ def grouped(symbols: Sequence[str]) -> NDArray[np.int_]:
         Indices into the symbols, shape ``(n_atoms,)``.
     """
     return np.argsort([list(symbols).index(symbol) for symbol in symbols], kind="stable")
-
-
-def vasp_command() -> str:
-    """Return the command of VASP: the machine setting, else atomate2's ``VASP_CMD``.
-
-    Returns
-    -------
-    str
-        The command.
-    """
-    given = get_settings().vasp_command
-    return given or str(import_atomate2("SETTINGS").VASP_CMD)
-
-
-def import_atomate2(name: str) -> Any:
-    """Import a module of atomate2, which takes seconds, or take its settings.
-
-    Parameters
-    ----------
-    name
-        Name of the module below atomate2, or ``"SETTINGS"``.
-
-    Returns
-    -------
-    Any
-        The module or the settings.
-
-    Raises
-    ------
-    MissingProgramError
-        atomate2 is not installed.
-    """
-    try:
-        if name == "SETTINGS":
-            return importlib.import_module("atomate2").SETTINGS
-        return importlib.import_module(f"atomate2.{name}")
-    except ImportError as error:
-        raise MissingProgramError(f"the VASP oracle needs atomate2: {error}.", hint=VASP_HINT) from error
 
 
 def _plain(value: Any) -> str | float | bool:
