@@ -90,3 +90,13 @@ def test_another_functional_or_element_is_refused(make_upf):
 def test_an_unknown_functional_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="'functional' must be one of PBE, PBEsol, LDA, got 'SCAN'"):
         find_pseudopotentials(["Si"], tmp_path, "SCAN", {})
+
+
+def test_fully_relativistic_files_do_not_go_with_others(make_upf):
+    silicon, germanium = make_upf("Si"), make_upf("Ge")
+    assert set(find_pseudopotentials(["Si", "Ge"], silicon.parent, "PBE", {})) == {"Si", "Ge"}
+    text = germanium.read_text()
+    germanium.write_text(text.replace("<PP_HEADER", '<PP_HEADER relativistic="full"'))
+    assert set(find_pseudopotentials(["Ge"], silicon.parent, "PBE", {})) == {"Ge"}
+    with pytest.raises(ConfigError, match=r"different families: Ge.upf fully relativistic, Si.upf not"):
+        find_pseudopotentials(["Si", "Ge"], silicon.parent, "PBE", {})

@@ -52,6 +52,9 @@ class Pseudopotential:
         Hash of the file.
     z_valence
         Number of valence electrons that the header states; None if it has none.
+    relativistic
+        Treatment of relativity as the file spells it: ``"no"``, ``"scalar"`` or ``"full"``; empty if it does
+        not say.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class Pseudopotential:
     suggested_ecutwfc: float | None
     sha256: str
     z_valence: float | None = None
+    relativistic: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Pseudopotential":
@@ -101,6 +105,7 @@ class Pseudopotential:
             suggested_ecutwfc=suggested if suggested > 0.0 else None,
             sha256=hashlib.sha256(content).hexdigest(),
             z_valence=z_valence if z_valence > 0.0 else None,
+            relativistic=found.get("relativistic", "").strip().lower(),
         )
 
     def ecutwfc(self) -> float:
@@ -166,7 +171,8 @@ def find_pseudopotentials(
     Raises
     ------
     ConfigError
-        A file is of another functional or element, or the functional is unknown.
+        A file is of another functional or element, the functional is unknown, or some files are fully
+        relativistic and others are not.
     """
     if functional not in FUNCTIONALS:
         raise ConfigError(f"'functional' must be one of {', '.join(FUNCTIONALS)}, got {functional!r}.")
@@ -180,7 +186,20 @@ def find_pseudopotentials(
                 hint="choose another file in `pseudopotentials`, or another `functional`.",
             )
         result[element] = pseudo
+    _check_one_family(result)
     return result
+
+
+def _check_one_family(files: Mapping[str, Pseudopotential]) -> None:
+    """Refuse fully relativistic files among others; kinds mix well (SSSP does), and the fingerprint tells."""
+    full = [file.path.name for file in files.values() if file.relativistic == "full"]
+    others = [file.path.name for file in files.values() if file.relativistic != "full"]
+    if full and others:
+        raise ConfigError(
+            f"pseudopotentials of different families: {', '.join(full)} fully relativistic, "
+            f"{', '.join(others)} not.",
+            hint="choose files of one family in `pseudopotentials`, or point `pseudo_dir` to one.",
+        )
 
 
 def find_file(element: str, folder: Path, chosen: str | None) -> Path:
