@@ -54,7 +54,9 @@ def test_a_rule_that_makes_no_sense_is_refused(settings, message):
         StopRule(**settings)
 
 
-@pytest.mark.parametrize("sign", ["gamma", "distance_ratio", "temperature_ratio", "pressure", "energy_change"])
+@pytest.mark.parametrize(
+    "sign", ["gamma", "distance_ratio", "temperature_ratio", "pressure", "energy_change"]
+)
 def test_a_sign_that_is_no_number_ends_the_walk(sign):
     reason, value = StopRule().verdict(Signs(**({"gamma": 1.0} | {sign: float("nan")})))
     assert reason == "not_finite"

@@ -340,7 +340,7 @@ def pace_lines(
 
 
 def near_lines(limits: Mapping[str, float], elements: Sequence[str]) -> list[str]:
-    """Count the atoms that have a neighbour too near, pair by pair; ``v_near`` is their number.
+    """Count the neighbours that are too near, pair by pair; ``v_near`` is their number.
 
     Parameters
     ----------
@@ -389,7 +389,7 @@ def dump_lines(every: int, least: float, file: str) -> list[str]:
         LAMMPS commands.
     """
     return [
-        f'variable dump_skip equal "v_{GAMMA} < {least!r}"',
+        f'variable dump_skip equal "c_{GAMMA} < {least!r}"',
         f"dump extrapolative all custom {every} {file} id type x y z f_pace_gamma",
         "dump_modify extrapolative skip v_dump_skip sort id format float %.17g",
     ]

@@ -115,9 +115,9 @@ def distance_ratio(atoms: Atoms, r_in: Mapping[str, float]) -> float:
     Returns
     -------
     float
-        Smallest distance over that of its pair, dimensionless; infinite if none is within it.
+        Smallest distance over that of its pair, dimensionless; infinite if none is within twice as far.
     """
-    return _ratio(shortest_distances([atoms], max(r_in.values())), r_in)
+    return _ratio(shortest_distances([atoms], 2.0 * max(r_in.values())), r_in)
 
 
 def _ratio(shortest: Mapping[str, float], r_in: Mapping[str, float]) -> float:
