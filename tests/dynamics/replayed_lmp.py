@@ -27,7 +27,7 @@ def main() -> int:
     assert order.index("pair_style") > min(
         order.index(w) for w in ("read_data", "read_restart") if w in order
     )
-    assert order.index("run") > max(i for i, w in enumerate(order) if w in ("fix", "dump", "thermo_style"))
+    assert order.index("run") > max(i for i, word in enumerate(order) if word in ("fix", "dump", "thermo"))
     names = {words[0]: words for words in lines}
     if case.get("dump"):
         shutil.copy(case["dump"], names["dump"][5])

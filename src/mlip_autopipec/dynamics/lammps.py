@@ -7,8 +7,9 @@ from time import perf_counter
 from mlip_autopipec.dynamics.base import ExplorationMaker
 from mlip_autopipec.dynamics.lammps_conditions import MDConditions
 from mlip_autopipec.dynamics.lammps_inprocess import run_inprocess
+from mlip_autopipec.dynamics.lammps_library import import_lammps
 from mlip_autopipec.dynamics.lammps_program import run_program
-from mlip_autopipec.dynamics.lammps_programs import Backend, choose_backend
+from mlip_autopipec.dynamics.lammps_programs import Backend, check_lammps, choose_backend
 from mlip_autopipec.dynamics.lammps_result import (
     MDRun,
     MDTask,
@@ -60,6 +61,21 @@ class LammpsMDMaker(MDConditions, ExplorationMaker):
         super().__post_init__()
         if self.backend not in ("auto", "program", "library"):
             raise ConfigError(f"'backend' must be auto, program or library, got {self.backend!r}.")
+
+    def check_engine(self) -> None:
+        """Find the program, or import the library; see :class:`ExplorationMaker`."""
+        program, _ = choose_backend(self.backend, self.command)
+        if program is None:
+            import_lammps()
+
+    def try_engine(self, directory: Path) -> str:
+        """Compare a program's energy and gamma with python-ace's; see :class:`ExplorationMaker`."""
+        program, reason = choose_backend(self.backend, self.command)
+        if program is None:
+            import_lammps()
+            return f"LAMMPS in-process: ready ({reason})"
+        found = check_lammps(program, directory)
+        return f"LAMMPS ({found}): ready, energy and gamma as python-ace has them ({reason})"
 
     def explore(
         self,

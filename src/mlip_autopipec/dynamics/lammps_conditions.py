@@ -1,6 +1,8 @@
 """The conditions of a molecular dynamics walk: ensemble, ramps, deformation, exchange of atoms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import sqrt
 from typing import Literal
 
@@ -123,6 +125,57 @@ class MDConditions:
             Dimensionless; 1 without a ramp or at its beginning.
         """
         return sqrt(begin / self.temperature_at(begin, step, n_steps))
+
+    def check_elements(self, elements: Sequence[str]) -> None:
+        """Check that the moves are possible with the elements of a material.
+
+        Parameters
+        ----------
+        elements
+            Chemical symbols.
+
+        Raises
+        ------
+        ConfigError
+            They are not.
+        """
+        if self.swap_every == 0:
+            return
+        if self.chemical_potentials is None:
+            self.swapped(elements)
+        elif len(elements) < 2 or sorted(self.chemical_potentials) != sorted(elements):
+            raise ConfigError(
+                f"'chemical_potentials' must be of two elements or more, one each of {', '.join(elements)}, "
+                f"got {', '.join(self.chemical_potentials)}."
+            )
+
+    def swapped(self, elements: Sequence[str]) -> list[tuple[str, str]]:
+        """List the pairs of elements that are exchanged.
+
+        Parameters
+        ----------
+        elements
+            Chemical symbols of the material.
+
+        Returns
+        -------
+        list[tuple]
+            The pairs.
+
+        Raises
+        ------
+        ConfigError
+            A pair is not of these elements, or there is none.
+        """
+        pairs = self.swap_pairs or ["-".join(pair) for pair in combinations(elements, 2)]
+        wrong = [pair for pair in pairs if len({*pair.split("-")} & {*elements}) != 2 or pair.count("-") != 1]
+        if wrong or not pairs:
+            raise ConfigError(
+                f"'swap_pairs' must be pairs 'A-B' of two elements among {', '.join(elements)}, "
+                f"got {', '.join(wrong) or 'none'}.",
+                hint="set swap_every: 0 for a material of one element.",
+            )
+        return [(first, second) for first, second in (pair.split("-") for pair in pairs)]
 
     def _check_ramps(self) -> None:
         if self.temperature_end is not None:

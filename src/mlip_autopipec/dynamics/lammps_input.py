@@ -1,13 +1,12 @@
 """LAMMPS input, line by line: pure functions that both back ends share. Metal units throughout."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations_with_replacement
 
 from mlip_autopipec.ace import PairBaseline, lammps_lines
 from mlip_autopipec.dynamics.lammps_conditions import MDConditions
 from mlip_autopipec.dynamics.lammps_log import halt_id
 from mlip_autopipec.dynamics.watchdog import StopRule
-from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.schemas import AtomicStructure, EndReason, Walker
 from mlip_autopipec.units import FS_TO_PS, GPA_TO_BAR
 
@@ -153,39 +152,22 @@ def swap_lines(conditions: MDConditions, walker: Walker, elements: Sequence[str]
     """
     if conditions.swap_every == 0:
         return []
+    conditions.check_elements(elements)
     hot = conditions.swap_temperature or walker.temperature
     often = f"{conditions.swap_every} {conditions.swap_attempts}"
     energy = f"ke {'yes' if conditions.swap_rescale else 'no'}"
+    types = {element: index for index, element in enumerate(elements, start=1)}
     if conditions.chemical_potentials is not None:
-        potentials = conditions.chemical_potentials
-        if len(elements) < 2 or sorted(potentials) != sorted(elements):
-            raise ConfigError(
-                f"'chemical_potentials' must be of two elements or more, one each of {', '.join(elements)}, "
-                f"got {', '.join(potentials)}."
-            )
-        types = " ".join(str(index) for index in range(1, len(elements) + 1))
-        levels = " ".join(repr(float(potentials[element])) for element in elements)
+        levels = " ".join(repr(float(conditions.chemical_potentials[element])) for element in elements)
         return [
             f"fix swap_all all atom/swap {often} {seed(walker)} {hot:.6f} {energy} "
-            f"semi-grand yes types {types} mu {levels}"
+            f"semi-grand yes types {' '.join(map(str, types.values()))} mu {levels}"
         ]
+    pairs = [(types[a], types[b]) for a, b in conditions.swapped(elements)]
     return [
         f"fix swap_{a}_{b} all atom/swap {often} {seed(walker, index)} {hot:.6f} {energy} types {a} {b}"
-        for index, (a, b) in enumerate(_swapped_types(conditions.swap_pairs, elements))
+        for index, (a, b) in enumerate(pairs)
     ]
-
-
-def _swapped_types(pairs: Sequence[str] | None, elements: Sequence[str]) -> list[tuple[int, int]]:
-    numbers = {element: index for index, element in enumerate(elements, start=1)}
-    chosen = [tuple(p.split("-")) for p in pairs] if pairs else list(combinations(elements, 2))
-    wrong = [p for p in chosen if len(set(p)) != 2 or not set(p) <= set(numbers)]
-    if wrong or not chosen:
-        named = ", ".join("-".join(p) for p in wrong) or "none"
-        raise ConfigError(
-            f"'swap_pairs' must be pairs 'A-B' of two elements among {', '.join(elements)}, got {named}.",
-            hint="set swap_every: 0 for a material of one element.",
-        )
-    return [(numbers[a], numbers[b]) for a, b in chosen]
 
 
 def swap_columns(lines: Sequence[str]) -> list[str]:

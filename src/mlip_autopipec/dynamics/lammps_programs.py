@@ -115,7 +115,7 @@ def check_lammps(program: Executable, directory: Path) -> str:
         It does not run.
     """
     files = probe_potential(directory)
-    atoms = _distorted()
+    atoms = distorted_cell()
     write_lammps_data(directory / "data.lammps", atoms, specorder=["Cu"], masses=True)
     commands = [
         *lines.HEAD,
@@ -157,12 +157,19 @@ def probe_potential(directory: Path) -> PotentialFiles:
     """
     spec = BasisSpec(("Cu",), 4.5, 12)
     design = DesignMatrix(build_basis(spec))
-    rows = design.projections(_distorted())["Cu"]
+    rows = design.projections(distorted_cell())["Cu"]
     active = {"Cu": active_set_inverse(rows[: len(rows) // 2], np.full(rows.shape[1], 1.0e-2))}
     return write_potential(directory, spec, {}, np.linspace(-1.0, 1.0, rows.shape[1]), active)
 
 
-def _distorted() -> Atoms:
+def distorted_cell() -> Atoms:
+    """Make the cell of the trial: in a perfect crystal a wrong gamma could pass.
+
+    Returns
+    -------
+    ase.Atoms
+        32 displaced atoms of copper.
+    """
     atoms = bulk("Cu", cubic=True).repeat((2, 2, 2))
     atoms.rattle(0.15, seed=1)
     return atoms
