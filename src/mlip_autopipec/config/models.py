@@ -159,7 +159,7 @@ class ExplorationConfig(Section):
     )
     pressure: Finite | None = Field(None, description="Pressure of the barostat [GPa].")
     temperature_end: Positive | None = Field(
-        None, description="Temperature that every walk's ramp ends at [K]; none for no ramp."
+        None, description="Temperature that every walk's ramp ends at; none for no ramp [K]."
     )
     pressure_end: Finite | None = Field(None, description="Pressure that every walk's ramp ends at [GPa].")
     strain_rate: tuple[Finite, Finite, Finite] | None = Field(
@@ -173,7 +173,7 @@ class ExplorationConfig(Section):
         None, min_length=1, description="Pairs 'A-B' that are exchanged; all of the material by default."
     )
     swap_temperature: Positive | None = Field(
-        None, description="Temperature of the Monte Carlo moves [K]; the walk's by default."
+        None, description="Temperature of the Monte Carlo moves; the walk's by default [K]."
     )
     chemical_potentials: dict[str, Finite] | None = Field(
         None, description="By element: atoms then change their element (semi-grand canonical) [eV]."
@@ -192,10 +192,10 @@ class ExplorationConfig(Section):
         None, description="Temperature that ends a walk, of the thermostat's [1]."
     )
     largest_pressure: Positive | None = Field(
-        None, description="Pressure, of either sign, that ends a walk [GPa]; none for no limit."
+        None, description="Pressure, of either sign, that ends a walk; none for no limit [GPa]."
     )
     energy_change: Positive | None = Field(
-        None, description="Change of the energy since a run began that ends it [eV/atom]; none for no limit."
+        None, description="Change of the energy since a run began that ends it; none for no limit [eV/atom]."
     )
 
 
