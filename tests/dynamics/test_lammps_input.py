@@ -200,6 +200,21 @@ def test_a_tilting_box_is_the_recorded_one(task):
     assert "fix 1 all npt temp 600 600 0.2 tri 0 0 2" in mine
 
 
+def test_a_resumed_run_says_again_what_a_restart_does_not_hold(task):
+    theirs = recorded("in.05_restart")
+    theirs = theirs[theirs.index("read_restart r.40.restart") :]
+    made = task(LammpsMDMaker(timestep=2.0, damping=100.0, gamma_every=10), temperature=600.0)
+    mine = [plain(line) for line in input_lines(made, ["read_restart start.restart"])]
+    for word in ("pair_style pace", "fix 1 all npt temp 600 600 0.2 iso 0 0 2", "timestep", "neigh_modify"):
+        assert any(line.startswith(word) for line in theirs), word
+        assert any(line.startswith(word) for line in mine), word
+    for line in ("timestep 0.002", "neighbor 1 bin", "neigh_modify every 1 delay 0 check yes"):
+        assert line in theirs, line
+        assert line in mine, line
+    assert mine.index("read_restart start.restart") == len(lines.HEAD)
+    assert not [line for line in mine if line.startswith(("velocity", "read_data", "boundary"))]
+
+
 def test_all_that_reads_gamma_keeps_to_the_same_steps(task):
     found = ours(task(LammpsMDMaker(gamma_every=7)))
     assert "fix pace_gamma all pair 7 pace/extrapolation gamma 1" in found
