@@ -21,7 +21,7 @@ from mlip_autopipec.dynamics.lammps_result import (
     last_signs,
 )
 from mlip_autopipec.dynamics.observer import Frame, distance_ratio
-from mlip_autopipec.errors import CalculationError, MissingProgramError
+from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.process import Executable, ProcessResult, tail
 from mlip_autopipec.schemas.files import unpack_file
 
@@ -63,6 +63,8 @@ def run_program(task: MDTask, program: Executable) -> MDRun:
     directory = task.directory
     task.potential.write(directory)
     (directory / INPUT).write_text("\n".join(input_lines(task, _begin(task))) + "\n")
+    for name in (DUMP, FINAL, RESTART):  # of an attempt before: what is there afterwards must be of this run
+        (directory / name).unlink(missing_ok=True)
     result = program.run("-in", INPUT, "-log", "log.lammps", "-nocite", directory=directory)
     (directory / "screen.txt").write_text(result.stdout)
     (directory / "stderr.txt").write_text(result.stderr)
@@ -199,7 +201,9 @@ def _check_gamma(table: Table, frames: list[DumpFrame], directory: Path) -> None
     """Refuse grades that are silently 0 or stale: LAMMPS takes neither for an error."""
     gamma = gamma_column(table)
     if not any(gamma):
-        raise MissingProgramError("LAMMPS gives a gamma of 0 throughout, which no structure has.", hint=_ZERO)
+        raise CalculationError(
+            "LAMMPS gives a gamma of 0 throughout, which no structure has.", hint=_ZERO, directory=directory
+        )
     said_at = dict(zip(table["Step"], gamma, strict=True))
     for frame in frames:
         logged = said_at.get(frame.step)

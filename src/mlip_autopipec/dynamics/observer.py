@@ -64,32 +64,6 @@ class Observer:
             self._grade(Frame(step, atoms, float(found.gamma.max())), found.shortest)
         return ForceResult(float(found.energies.sum()), found.forces, found.virial, self._signals)
 
-    def candidates(
-        self, most: int, spacing: int, *, halted: bool, detail: str, group: str = ""
-    ) -> list[CandidateStructure]:
-        """Return the frames worth a label, in time order.
-
-        Parameters
-        ----------
-        most
-            Largest number of frames; those of the highest grades stay.
-        spacing
-            Steps by which they are apart at least.
-        halted
-            Whether the last graded frame ended the walk; then it is among them, marked as required.
-        detail
-            Where they come from, for a reader.
-        group
-            Trajectory they belong to.
-
-        Returns
-        -------
-        list[CandidateStructure]
-            The frames.
-        """
-        end = self.last if halted else None
-        return candidates(self.extrapolative, end, most, spacing, detail=detail, group=group)
-
     def _grade(self, frame: Frame, shortest: Mapping[str, float]) -> None:
         ratio = _ratio(shortest, self._r_in)
         # Monte Carlo moves of the engine evaluate trials; what a step really is comes last.
