@@ -1,6 +1,7 @@
 """What `lmp` and ML-PACE say when they cannot run, as data; some of it is on stderr alone.
 
-The texts were recorded with LAMMPS 4Feb2025; there an exception of ML-PACE ends the log at ``Loading …``.
+Those of LAMMPS and ML-PACE were recorded with 4Feb2025, where an exception of ML-PACE ends the log at
+``Loading …``; those of MPI launchers and of broken YAML are expected, not recorded.
 """
 
 import re
