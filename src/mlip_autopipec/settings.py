@@ -50,6 +50,10 @@ class Settings(BaseSettings):
         None,
         description="Command of pacemaker; default: that of `mlip-auto setup pacemaker`, else of python-ace.",
     )
+    lammps_command: str | None = Field(
+        None,
+        description="Command of a LAMMPS with ML-PACE (`mpirun -np 4 lmp`); default: LAMMPS in-process.",
+    )
     workers: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)),
         gt=0,

@@ -198,22 +198,6 @@ def test_no_frame_of_a_walk_that_lost_atoms_lacks_any(walk, walker, crystal):
     assert run.final.n_atoms == crystal.n_atoms
 
 
-def test_what_ended_a_run_is_read_from_the_table_first_and_the_failure_second():
-    """`_end` by value: numbers that are not finite cannot be provoked in MD before atoms are lost."""
-    maker = LammpsMDMaker()
-    table = {"v_gamma": [1.0], "v_distance": [1.0], "Temp": [300.0]}
-    failures = {
-        "completed": None,
-        "lost_atoms": CalculationError("LAMMPS refuses 'run 5': ERROR: Lost atoms: original 32 current 31"),
-        "not_finite": CalculationError("the potential gives numbers that are not finite for Cu2."),
-    }
-    for reason, failure in failures.items():
-        assert maker._end(table, 300.0, failure) == (reason, None)
-    assert maker._end(table | {"v_gamma": [99.0]}, 300.0, failures["lost_atoms"]) == ("gamma", 99.0)
-    with pytest.raises(CalculationError, match="disk full"):
-        maker._end(table, 300.0, CalculationError("disk full"))
-
-
 def test_a_barostat_on_a_cluster_is_refused(walk, walker, crystal):
     structure = crystal.model_copy(update={"pbc": (False, False, False)})
     with pytest.raises(ConfigError, match="npt needs a structure periodic in three dimensions"):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
+from mlip_autopipec.dynamics import Signs, StopRule
 from mlip_autopipec.dynamics.lammps_log import read_thermo
 from mlip_autopipec.errors import CalculationError, ConfigError
 from mlip_autopipec.schemas import Walker
@@ -21,16 +21,20 @@ HEADER = ("Step", "Temp", "PotEng")
         ({"distance_ratio": 0.8}, ("smallest_distance", 0.8)),
         ({"gamma": 99.0, "distance_ratio": 0.1}, ("smallest_distance", 0.1)),
         ({"gamma": 99.0, "temperature_ratio": 10.0}, ("temperature", 10.0)),
+        ({"pressure": -21.0}, ("pressure", 21.0)),
+        ({"pressure": 20.0, "energy_change": -0.5}, None),
+        ({"energy_change": -0.6, "gamma": 99.0}, ("energy", 0.6)),
     ],
 )
 def test_the_first_limit_met_ends_the_walk_and_a_broken_geometry_is_named_first(signs, expected):
     calm = {"gamma": 1.0, "distance_ratio": 1.0, "temperature_ratio": 1.0}
-    assert StopRule(gamma=5.0).verdict(**(calm | signs)) == expected
+    rule = StopRule(gamma=5.0, largest_pressure=20.0, energy_change=0.5)
+    assert rule.verdict(Signs(**(calm | signs))) == expected
 
 
 @given(st.floats(1.01, 50), st.floats(0, 100))
 def test_gamma_alone_decides_when_all_else_is_calm(limit, gamma):
-    verdict = StopRule(gamma=limit).verdict(gamma=gamma, distance_ratio=1.0, temperature_ratio=1.0)
+    verdict = StopRule(gamma=limit).verdict(Signs(gamma))
     assert (verdict is not None) == (gamma > limit)
 
 
@@ -41,6 +45,8 @@ def test_gamma_alone_decides_when_all_else_is_calm(limit, gamma):
         ({"smallest_distance": -0.1}, "'smallest_distance' must be between 0 and 1, got -0.1"),
         ({"smallest_distance": 1.1}, "'smallest_distance' must be between 0 and 1"),
         ({"temperature_ratio": 1.0}, "'temperature_ratio' must be larger than 1"),
+        ({"largest_pressure": 0.0}, "'largest_pressure' must be positive, got 0.0 GPa"),
+        ({"energy_change": -1.0}, "'energy_change' must be positive, got -1.0 eV/atom"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(settings, message):
@@ -49,16 +55,12 @@ def test_a_rule_that_makes_no_sense_is_refused(settings, message):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"timestep": 0.0}, "'timestep' must be positive, got 0.0 fs"),
-        ({"gamma_every": 0}, "'gamma_every' must be at least 1, got 0"),
-        ({"ensemble": "nph"}, "'ensemble' must be nve, nvt or npt, got 'nph'"),
-    ],
+    "sign", ["gamma", "distance_ratio", "temperature_ratio", "pressure", "energy_change"]
 )
-def test_md_that_makes_no_sense_is_refused(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        LammpsMDMaker(**settings)
+def test_a_sign_that_is_no_number_ends_the_walk(sign):
+    reason, value = StopRule().verdict(Signs(**({"gamma": 1.0} | {sign: float("nan")})))
+    assert reason == "not_finite"
+    assert np.isnan(value)
 
 
 @pytest.mark.parametrize(
@@ -73,45 +75,6 @@ def test_a_walker_that_cannot_walk_is_refused(settings, message):
                 | settings
             )
         )
-
-
-# Commands, by value
-
-
-def commands(**settings):
-    return LammpsMDMaker(**settings).run_commands(600.0)
-
-
-def test_times_and_pressures_are_in_the_units_of_lammps():
-    lines = commands(timestep=2.0, pressure=1.5, damping=50.0)
-    assert lines[0] == "timestep 0.002000000"
-    fix = lines[1].split()
-    assert fix[:4] == ["fix", "integrate", "all", "npt"]
-    assert fix[4:8] == ["temp", "600.000000", "600.000000", "0.100000"]
-    assert fix[8:] == ["iso", "15000.000000", "15000.000000", "1.000000"]
-
-
-@pytest.mark.parametrize(
-    ("ensemble", "word"), [("nve", "nve"), ("nvt", "nvt temp 600.000000 600.000000 0.100000")]
-)
-def test_other_ensembles_have_no_barostat(ensemble, word):
-    assert commands(ensemble=ensemble)[1] == f"fix integrate all {word}"
-
-
-def test_everything_that_looks_looks_at_the_same_steps():
-    lines = commands(gamma_every=7, stop_rule=StopRule(gamma=3.5))
-    halts = [line.split() for line in lines if " halt " in line]
-    assert len(halts) == 3
-    assert {words[4] for words in halts} == {"7"}
-    assert {"error", "soft"} == {w for words in halts for w in words[-2:]}
-    assert "thermo 7" in lines
-    assert any("v_gamma > 3.500000" in line for line in lines)
-
-
-def test_velocities_start_at_twice_the_temperature(tmp_path, crystal, walker):
-    lines = LammpsMDMaker().start_commands(["Cu"], walker(450.0), crystal, tmp_path)
-    assert lines[0] == "boundary p p p"
-    assert lines[2].split()[3] == "900.000000"
 
 
 # Log

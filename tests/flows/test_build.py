@@ -83,6 +83,63 @@ def test_a_default_is_the_makers_own():
     assert found["training.force_sigma"].source == "default"
 
 
+WALKS = {
+    "backend": "library",
+    "ensemble": "npt",
+    "coupling": "aniso",
+    "pressure": 1.0,
+    "pressure_end": 2.0,
+    "temperature_end": 900.0,
+    "strain_rate": [0.1, 0.0, 0.0],
+    "swap_every": 50,
+    "swap_attempts": 7,
+    "swap_pairs": ["Cu-Ni"],
+    "swap_temperature": 800.0,
+}
+LIMITS = {
+    "smallest_distance": 0.8,
+    "temperature_ratio": 4.0,
+    "largest_pressure": 30.0,
+    "energy_change": 0.7,
+}
+
+
+def walks(composition, exploration):
+    data = {"composition": composition, "oracle": EMT, "exploration": exploration}
+    return plan(parse_config(data), HERE).maker.exploration_maker
+
+
+def test_what_the_user_says_of_the_walks_reaches_their_maker():
+    maker = walks({"Cu": 0.5, "Ni": 0.5}, WALKS | LIMITS)
+    for name, value in WALKS.items():
+        assert getattr(maker, name) == (tuple(value) if isinstance(value, list) else value), name
+    for name, value in LIMITS.items():
+        assert getattr(maker.stop_rule, name) == value, name
+    potentials = {"Cu": 0.0, "Ni": -0.5}
+    made = walks({"Cu": 0.5, "Ni": 0.5}, {"swap_every": 10, "chemical_potentials": potentials})
+    assert made.chemical_potentials == potentials
+
+
+@pytest.mark.parametrize(
+    ("exploration", "message"),
+    [
+        ({"swap_every": 10}, "two elements among Cu, got none"),
+        ({"swap_every": 10, "swap_pairs": ["Cu-Ni"]}, "among Cu, got Cu-Ni"),
+        ({"swap_every": 10, "chemical_potentials": {"Cu": 0.0}}, "'chemical_potentials' must be of two"),
+        ({"swap_pairs": ["Cu-Ni"]}, "swap_pairs needs 'swap_every'"),
+        ({"ensemble": "nve", "temperature_end": 500.0}, "'temperature_end' needs a thermostat"),
+        ({"strain_rate": [0.1, 0.0, 0.0]}, "needs edges that move apart"),
+        ({"coupling": "any"}, "'exploration.coupling': it should be 'iso', 'aniso' or 'tri'"),
+        ({"strain_rate": [0.1, 0.0]}, r"'exploration.strain_rate"),
+        ({"backend": "gpu"}, "'exploration.backend': it should be"),
+        ({"temperature_ratio": 1.0}, "'exploration.temperature_ratio': it should be greater than 1"),
+    ],
+)
+def test_walks_that_make_no_sense_are_refused_before_anything_runs(exploration, message):
+    with pytest.raises(ConfigError, match=message):
+        walks("Cu", exploration)
+
+
 def test_what_the_user_says_wins_and_reaches_the_maker():
     data = {
         "composition": "Cu",

@@ -1,7 +1,7 @@
 """Frames of a walk know their trajectory: the same group after every halt, another after a new start."""
 
 from mlip_autopipec.dynamics.lammps import trajectory
-from mlip_autopipec.dynamics.observer import Observer
+from mlip_autopipec.dynamics.observer import Observer, candidates
 from mlip_autopipec.schemas import Walker
 
 WALKER = Walker(index=3, round=1, start=2, temperature=450.0, n_steps=100, seed=11)
@@ -23,6 +23,8 @@ def test_frames_carry_the_group(copper, copper_ace, rattled_copper):
     for step in range(3):
         rattled_copper.rattle(0.01, seed=step)
         observer.force(step, rattled_copper.copy())
-    frames = observer.candidates(5, 1, halted=True, detail="MD", group=trajectory(WALKER))
+    found = observer.extrapolative, observer.last
+    frames = candidates(*found, 5, 1, detail="MD", group=trajectory(WALKER))
     assert [frame.group for frame in frames] == ["md-2-450K-11"] * 3
-    assert observer.candidates(1, 1, halted=False, detail="MD")[0].group == ""
+    assert [frame.required for frame in frames] == [False, False, True]
+    assert candidates(*found, 1, 1, detail="MD")[0].group == ""

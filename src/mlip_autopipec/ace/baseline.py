@@ -264,7 +264,10 @@ def unseen_distance(pair: str) -> float:
 
 
 def lammps_lines(
-    baseline: PairBaseline | None, elements: list[str], pace_file: str = "potential.yace"
+    baseline: PairBaseline | None,
+    elements: list[str],
+    pace_file: str = "potential.yace",
+    pace_style: str = "pace product",
 ) -> list[str]:
     """Say in LAMMPS' words how the potential is used.
 
@@ -276,6 +279,8 @@ def lammps_lines(
         Chemical symbols in the order of the atom types.
     pace_file
         The ACE, relative to the input that holds these lines.
+    pace_style
+        Pair style of the ACE with its options.
 
     Returns
     -------
@@ -289,15 +294,15 @@ def lammps_lines(
     """
     names = " ".join(elements)
     if baseline is None:
-        return ["pair_style pace product", f"pair_coeff * * {pace_file} {names}"]
+        return [f"pair_style {pace_style}", f"pair_coeff * * {pace_file} {names}"]
     types = {element: index for index, element in enumerate(elements, start=1)}
     pairs = _pairs(baseline, elements)
     ends = [sorted(pair.split("-"), key=types.__getitem__) for pair in pairs]
     both = [f"{types[a]} {types[b]}" for a, b in ends]
-    pace = f"pair_coeff * * pace {pace_file} {names}"
+    pace = f"pair_coeff * * {pace_style.split()[0]} {pace_file} {names}"
     if baseline.epsilon is not None:
         return [
-            f"pair_style hybrid/overlay pace product lj/cut {max(baseline.outer[p] for p in pairs)!r}",
+            f"pair_style hybrid/overlay {pace_style} lj/cut {max(baseline.outer[p] for p in pairs)!r}",
             "pair_modify pair lj/cut shift yes",
             pace,
             *(
@@ -309,7 +314,7 @@ def lammps_lines(
     numbers = [f" {n}" for n in range(1, len(pairs) + 1)] if len(pairs) > 1 else [""]
     styles = " ".join(f"zbl {baseline.inner[p]!r} {baseline.outer[p]!r}" for p in pairs)
     return [
-        f"pair_style hybrid/overlay pace product {styles}",
+        f"pair_style hybrid/overlay {pace_style} {styles}",
         pace,
         *(
             f"pair_coeff {who} zbl{number} {atomic_numbers[a]} {atomic_numbers[b]}"

@@ -1,6 +1,7 @@
 """`mlip-auto check`: whether everything is there that a run will need."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typer
 
@@ -16,12 +17,13 @@ def check_config(path: Path) -> None:
         The configuration file.
     """
     plan = ready_plan(path)
+    exploration = _exploration(plan)
     oracle = plan.maker.label_maker.oracle_maker
     typer.echo(f"configuration  {path}: accepted")
     typer.echo(f"material       {', '.join(structure.formula for structure in plan.structures)}")
     typer.echo(f"oracle         {oracle.name}: ready")
     typer.echo("potential      python-ace: ready")
-    typer.echo("exploration    LAMMPS: ready")
+    typer.echo(f"exploration    {exploration}")
     typer.echo(
         f"labels         {plan.maker.n_initial} for the first fit, {plan.maker.limits.max_labels} at the most"
     )
@@ -49,10 +51,15 @@ def ready_plan(path: Path) -> Plan:
     """
     from mlip_autopipec.ace import import_pyace
     from mlip_autopipec.config import load_config
-    from mlip_autopipec.dynamics.lammps_library import import_lammps
     from mlip_autopipec.flows.build import plan
 
     found = plan(load_config(path), path.parent)
     import_pyace()
-    import_lammps()
+    found.maker.exploration_maker.check_engine()
     return found.prepared()
+
+
+def _exploration(plan: Plan) -> str:
+    """Have the engine of the walks try itself on a small cell, if it is a program."""
+    with TemporaryDirectory() as folder:
+        return plan.maker.exploration_maker.try_engine(Path(folder))

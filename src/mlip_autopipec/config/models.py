@@ -7,6 +7,7 @@ from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
@@ -176,8 +177,36 @@ class ExplorationConfig(Section):
     temperatures: list[Positive] | None = Field(None, min_length=1, description="Temperatures [K].")
     n_steps: Count | None = Field(None, description="Steps of each walk [1].")
     timestep: Positive | None = Field(None, description="Time step [fs].")
+    backend: Literal["auto", "program", "library"] | None = Field(
+        None,
+        description="LAMMPS as a program with ML-PACE, or in-process; 'auto': the program where the machine "
+        "setting lammps_command is set.",
+    )
     ensemble: Literal["nve", "nvt", "npt"] | None = Field(None, description="Ensemble.")
-    pressure: float | None = Field(None, allow_inf_nan=False, description="Pressure of the barostat [GPa].")
+    coupling: Literal["iso", "aniso", "tri"] | None = Field(
+        None, description="What npt lets go: the volume, the three edges, or the angles too."
+    )
+    pressure: Finite | None = Field(None, description="Pressure of the barostat [GPa].")
+    temperature_end: Positive | None = Field(
+        None, description="Temperature that every walk's ramp ends at; none for no ramp [K]."
+    )
+    pressure_end: Finite | None = Field(None, description="Pressure that every walk's ramp ends at [GPa].")
+    strain_rate: tuple[Finite, Finite, Finite] | None = Field(
+        None, description="True strain rates along x, y, z; 0 leaves an edge alone [1/ps]."
+    )
+    swap_every: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Steps between Monte Carlo moves that exchange atoms of two elements; 0: none [1]."
+    )
+    swap_attempts: Count | None = Field(None, description="Exchanges tried each time, of each pair [1].")
+    swap_pairs: list[str] | None = Field(
+        None, min_length=1, description="Pairs 'A-B' that are exchanged; all of the material by default."
+    )
+    swap_temperature: Positive | None = Field(
+        None, description="Temperature of the Monte Carlo moves; the walk's by default [K]."
+    )
+    chemical_potentials: dict[str, Finite] | None = Field(
+        None, description="By element: atoms then change their element (semi-grand canonical) [eV]."
+    )
     gamma_halt: Annotated[float, Field(gt=1.0)] | None = Field(
         None, description="Extrapolation grade that halts a walk, MaxVol scale [1]."
     )
@@ -185,6 +214,18 @@ class ExplorationConfig(Section):
         None, description="Grade above which a frame becomes a candidate, MaxVol scale [1]."
     )
     gamma_every: Count | None = Field(None, description="Steps between two grades [1].")
+    smallest_distance: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None, description="Distance that ends a walk, of that where the potential's core begins [1]."
+    )
+    temperature_ratio: Annotated[float, Field(gt=1.0)] | None = Field(
+        None, description="Temperature that ends a walk, of the thermostat's [1]."
+    )
+    largest_pressure: Positive | None = Field(
+        None, description="Pressure, of either sign, that ends a walk; none for no limit [GPa]."
+    )
+    energy_change: Positive | None = Field(
+        None, description="Change of the energy since a run began that ends it; none for no limit [eV/atom]."
+    )
 
 
 class LoopConfig(Section):

@@ -2,6 +2,6 @@
 
 from mlip_autopipec.dynamics.base import ExplorationMaker
 from mlip_autopipec.dynamics.lammps import LammpsMDMaker
-from mlip_autopipec.dynamics.watchdog import StopRule
+from mlip_autopipec.dynamics.watchdog import Signs, StopRule
 
-__all__ = ["ExplorationMaker", "LammpsMDMaker", "StopRule"]
+__all__ = ["ExplorationMaker", "LammpsMDMaker", "Signs", "StopRule"]

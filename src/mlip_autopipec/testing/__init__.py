@@ -8,13 +8,18 @@ from mlip_autopipec.testing.documents import DocumentContract
 from mlip_autopipec.testing.labels import label_batch
 from mlip_autopipec.testing.makers import MakerContract, maker_unchanged
 from mlip_autopipec.testing.potentials import PotentialContract
+from mlip_autopipec.testing.watchdog import SignsAt, Stop, WatchdogContract, stop_by_verdict
 
 __all__ = [
     "DocumentContract",
     "MakerContract",
     "PotentialContract",
+    "SignsAt",
+    "Stop",
+    "WatchdogContract",
     "document_classes",
     "label_batch",
     "maker_classes",
     "maker_unchanged",
+    "stop_by_verdict",
 ]
