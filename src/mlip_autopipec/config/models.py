@@ -156,6 +156,12 @@ class ExplorationConfig(Section):
         None, description="Grade above which a frame becomes a candidate, MaxVol scale [1]."
     )
     gamma_every: Count | None = Field(None, description="Steps between two grades [1].")
+    min_atoms: Count | None = Field(
+        None, description="Smallest number of atoms that walk; smaller crystals are repeated [1]."
+    )
+    embed_above: Count | None = Field(
+        None, description="Atoms above which a small periodic cell is cut out for the oracle [1]."
+    )
 
 
 class LoopConfig(Section):

@@ -13,6 +13,7 @@ from mlip_autopipec.dynamics.lammps_library import LammpsLibrary
 from mlip_autopipec.dynamics.lammps_log import read_thermo
 from mlip_autopipec.dynamics.observer import Observer
 from mlip_autopipec.errors import CalculationError, ConfigError, StructureError
+from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.process import tail
 from mlip_autopipec.schemas import (
     AtomicStructure,
@@ -61,6 +62,8 @@ class LammpsMDMaker(ExplorationMaker):
         Steps by which candidates of one run are apart at least: neighbours in time teach the same.
     damping
         Relaxation time of the thermostat in time steps; the barostat's is ten times longer.
+    min_atoms
+        Smallest number of atoms that walk: a smaller crystal is repeated, as round as it can be.
     """
 
     name: str = "explore by lammps md"
@@ -72,6 +75,7 @@ class LammpsMDMaker(ExplorationMaker):
     max_frames: int = 20
     frame_spacing: int = 40
     damping: float = 100.0
+    min_atoms: int = 1
 
     def __post_init__(self) -> None:
         if self.timestep <= 0.0:
@@ -80,6 +84,8 @@ class LammpsMDMaker(ExplorationMaker):
             raise ConfigError(f"'gamma_every' must be at least 1, got {self.gamma_every}.")
         if self.ensemble not in ("nve", "nvt", "npt"):
             raise ConfigError(f"'ensemble' must be nve, nvt or npt, got {self.ensemble!r}.")
+        if self.min_atoms < 1:
+            raise ConfigError(f"'min_atoms' must be at least 1, got {self.min_atoms}.")
 
     def explore(
         self,
@@ -92,6 +98,7 @@ class LammpsMDMaker(ExplorationMaker):
         """Walk; see :class:`ExplorationMaker`."""
         begin = perf_counter()
         self._check(potential, structure)
+        structure = _repeated(structure, self.min_atoms)
         ace = load_potential(potential, directory)
         observer = Observer(ace, potential.core.r_in, self.gamma_select, self.gamma_every)
         with LammpsLibrary(directory, potential.elements, observer.force, n_signals=2) as engine:
@@ -250,6 +257,12 @@ def trajectory(walker: Walker) -> str:
         The group of its frames.
     """
     return f"md-{walker.start}-{walker.temperature:g}K-{walker.seed}"
+
+
+def _repeated(structure: AtomicStructure, min_atoms: int) -> AtomicStructure:
+    atoms = structure.to_ase()
+    repeats = isotropic_repeat(atoms.cell.lengths(), len(atoms), min_atoms)
+    return structure if repeats == (1, 1, 1) else AtomicStructure.from_ase(atoms.repeat(repeats))
 
 
 def _run(engine: LammpsLibrary, n_steps: int) -> CalculationError | None:

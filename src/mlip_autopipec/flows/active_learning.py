@@ -21,7 +21,7 @@ from mlip_autopipec.schemas import (
     Walker,
     WorkflowState,
 )
-from mlip_autopipec.selection import DOptimalSelectionMaker, SelectionMaker
+from mlip_autopipec.selection import DOptimalSelectionMaker, EmbeddingMaker, SelectionMaker
 from mlip_autopipec.training import FitMaker, LinearAceFitMaker
 
 
@@ -46,6 +46,8 @@ class ActiveLearningMaker(Maker):
         walks go on with the fast potential, which starts the slow one.
     exploration_maker
         Walks.
+    embedding_maker
+        Cuts small periodic cells for the oracle out of frames that are too large for it.
     validation_maker
         Judges the potential in the end.
     limits
@@ -71,6 +73,7 @@ class ActiveLearningMaker(Maker):
     fit_maker: FitMaker = field(default_factory=LinearAceFitMaker)
     final_fit_maker: FitMaker | None = None
     exploration_maker: ExplorationMaker = field(default_factory=LammpsMDMaker)
+    embedding_maker: EmbeddingMaker = field(default_factory=EmbeddingMaker)
     validation_maker: ValidationMaker = field(default_factory=ValidationMaker)
     limits: LoopLimits = field(default_factory=LoopLimits)
     temperatures: tuple[float, ...] = (300.0, 600.0, 900.0)

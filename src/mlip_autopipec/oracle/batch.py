@@ -133,6 +133,7 @@ def gather_labels(
                     detail=candidate.detail,
                     gamma=candidate.gamma,
                     group=candidate.group,
+                    weights=candidate.weights,
                 )
             )
     check_failures(len(failed), len(labels), max_failed_fraction)

@@ -9,6 +9,7 @@ from mlip_autopipec.schemas.dataset import (
     Outlier,
     OutlierKind,
 )
+from mlip_autopipec.schemas.embedding import EmbeddedCell, EmbeddingDoc
 from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ThermoTable, Walker
 from mlip_autopipec.schemas.fit import (
     BasisChoice,
@@ -37,6 +38,7 @@ from mlip_autopipec.schemas.structure import (
     CandidateSetDoc,
     CandidateStructure,
     FileData,
+    LabelWeights,
     Origin,
     SelectionDoc,
 )
@@ -65,6 +67,8 @@ __all__ = [
     "Document",
     "DuplicatePair",
     "E0Mode",
+    "EmbeddedCell",
+    "EmbeddingDoc",
     "EndReason",
     "EosDoc",
     "EosFit",
@@ -79,6 +83,7 @@ __all__ = [
     "HeldOutDoc",
     "LabelBatchDoc",
     "LabelDoc",
+    "LabelWeights",
     "LabelledStructure",
     "LearningPoint",
     "LinearFitReport",

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
-from mlip_autopipec.schemas.structure import AtomicStructure, Origin, Vector
+from mlip_autopipec.schemas.structure import AtomicStructure, LabelWeights, Origin, Vector
 
 Matrix = tuple[Vector, Vector, Vector]
 
@@ -72,6 +72,9 @@ class LabelledStructure(Document):
     gamma: float | None = Field(None, description="Extrapolation grade when it was found, MaxVol scale [1].")
     group: str = Field(
         "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
+    )
+    weights: LabelWeights | None = Field(
+        None, description="How much it counts in a fit; none if all of it counts in full."
     )
 
 

@@ -2,5 +2,6 @@
 
 from mlip_autopipec.selection.base import SelectionMaker
 from mlip_autopipec.selection.d_optimal import DOptimalSelectionMaker
+from mlip_autopipec.selection.embedding import EmbeddingMaker
 
-__all__ = ["DOptimalSelectionMaker", "SelectionMaker"]
+__all__ = ["DOptimalSelectionMaker", "EmbeddingMaker", "SelectionMaker"]

@@ -53,6 +53,7 @@ def label_batch(
                 detail=candidate.detail,
                 gamma=candidate.gamma,
                 group=candidate.group,
+                weights=candidate.weights,
             )
         )
     return LabelBatchDoc(labels=labels, failed=[], n_labels=len(labels), wall_time=0.0)
