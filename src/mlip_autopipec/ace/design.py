@@ -11,9 +11,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from mlip_autopipec.errors import FitError
 from mlip_autopipec.ace.kernel import Rows, compute_rows
 from mlip_autopipec.ace.tables import channels, function_table, neighbour_table, radial_table
+from mlip_autopipec.errors import FitError
 
 Array = NDArray[np.float64]
 
@@ -125,9 +125,7 @@ class DesignBlock:
     forces: Array
     stress: Array | None
 
-    def weighted(
-        self, scales: RowScales, factor: float = 1.0, weights: RowWeights | None = None
-    ) -> Array:
+    def weighted(self, scales: RowScales, factor: float = 1.0, weights: RowWeights | None = None) -> Array:
         """Stack the rows, each divided by its standard deviation.
 
         Parameters

@@ -13,7 +13,6 @@ from mlip_autopipec.dynamics.lammps_library import LammpsLibrary
 from mlip_autopipec.dynamics.lammps_log import read_thermo
 from mlip_autopipec.dynamics.observer import Observer
 from mlip_autopipec.errors import CalculationError, ConfigError, StructureError
-from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.process import tail
 from mlip_autopipec.schemas import (
     AtomicStructure,
@@ -63,7 +62,7 @@ class LammpsMDMaker(ExplorationMaker):
     damping
         Relaxation time of the thermostat in time steps; the barostat's is ten times longer.
     min_atoms
-        Smallest number of atoms that walk: a smaller crystal is repeated, as round as it can be.
+        Smallest number of atoms that walk: a smaller crystal is repeated, as round as can be.
     """
 
     name: str = "explore by lammps md"
@@ -98,7 +97,7 @@ class LammpsMDMaker(ExplorationMaker):
         """Walk; see :class:`ExplorationMaker`."""
         begin = perf_counter()
         self._check(potential, structure)
-        structure = _repeated(structure, self.min_atoms)
+        structure = structure.repeated(self.min_atoms)
         ace = load_potential(potential, directory)
         observer = Observer(ace, potential.core.r_in, self.gamma_select, self.gamma_every)
         with LammpsLibrary(directory, potential.elements, observer.force, n_signals=2) as engine:
@@ -257,12 +256,6 @@ def trajectory(walker: Walker) -> str:
         The group of its frames.
     """
     return f"md-{walker.start}-{walker.temperature:g}K-{walker.seed}"
-
-
-def _repeated(structure: AtomicStructure, min_atoms: int) -> AtomicStructure:
-    atoms = structure.to_ase()
-    repeats = isotropic_repeat(atoms.cell.lengths(), len(atoms), min_atoms)
-    return structure if repeats == (1, 1, 1) else AtomicStructure.from_ase(atoms.repeat(repeats))
 
 
 def _run(engine: LammpsLibrary, n_steps: int) -> CalculationError | None:

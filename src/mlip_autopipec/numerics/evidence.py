@@ -258,7 +258,9 @@ def _solve(moments: Moments, prior: PriorModel, theta: Array, noise_floor: float
     misfit = max(moments.square + float(mean @ fitted) + float(scaled @ scaled), 0.0)
     rounding = moments.square / moments.n_counted * 1.0e-13
     variance = max(misfit / moments.n_counted, noise_floor**2, rounding)
-    log_evidence = -0.5 * (moments.n_counted * math.log(2.0 * math.pi * variance) + misfit / variance + log_det)
+    log_evidence = -0.5 * (
+        moments.n_counted * math.log(2.0 * math.pi * variance) + misfit / variance + log_det
+    )
     slope = 0.5 * (1.0 - inverse.diagonal() - scaled**2 / variance)
     slope[asked != log_precision] = 0.0
     return _Solution(

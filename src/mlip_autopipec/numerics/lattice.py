@@ -213,9 +213,7 @@ def primitive_vectors(points: Array, cell: Array, tolerance: float) -> Array:
     """
     finder = PeriodicPoints(points, cell, tolerance)
     moves = [
-        move
-        for move in points[1:] - points[0]
-        if np.isfinite(finder.nearest(points + move)[0]).mean() >= 0.8
+        move for move in points[1:] - points[0] if np.isfinite(finder.nearest(points + move)[0]).mean() >= 0.8
     ]
     if not moves:
         return cell

@@ -27,7 +27,9 @@ class EmbeddedCell(Document):
     gamma_host: float = Field(description="Gamma of the same atom in the large cell, MaxVol scale [1].")
     gamma_core: float = Field(description="Largest gamma of the core in the small cell, MaxVol scale [1].")
     gamma_core_host: float = Field(description="The same atoms' in the large cell, MaxVol scale [1].")
-    gamma_buffer: float = Field(description="Largest gamma of the buffer in the small cell, MaxVol scale [1].")
+    gamma_buffer: float = Field(
+        description="Largest gamma of the buffer in the small cell, MaxVol scale [1]."
+    )
     gamma_buffer_host: float = Field(description="The same atoms' in the large cell, MaxVol scale [1].")
     smallest_distance: float = Field(
         description="Shortest distance over that at which the potential's core begins [1]."
@@ -53,5 +55,7 @@ class EmbeddingDoc(Document):
     n_small: int = Field(description="Number of frames that were small enough as they were [1].")
     n_embedded: int = Field(description="Number of frames that a small cell took the place of [1].")
     whole: list[str] = Field(description="Frames that stay whole because they must be labelled, with why.")
-    dropped: list[str] = Field(description="Frames that are given up because no small cell will do, with why.")
+    dropped: list[str] = Field(
+        description="Frames that are given up because no small cell will do, with why."
+    )
     wall_time: float = Field(description="Wall time [s].")

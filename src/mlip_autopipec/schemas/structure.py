@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from pydantic import Field, field_validator, model_validator
 
+from mlip_autopipec.numerics.cells import isotropic_repeat
 from mlip_autopipec.schemas.base import Document
 
 Vector = tuple[float, float, float]
@@ -48,6 +49,15 @@ class AtomicStructure(Document):
     def to_ase(self) -> Atoms:
         """Convert to ASE."""
         return Atoms(self.symbols, positions=self.positions, cell=self.cell, pbc=self.pbc)
+
+    def repeated(self, n_wanted: int) -> "AtomicStructure":
+        """Repeat along the periodic directions, as round as can be, to at least so many atoms."""
+        atoms = self.to_ase()
+        if not any(self.pbc):
+            return self
+        lengths = np.where(self.pbc, atoms.cell.lengths(), np.inf)
+        repeats = isotropic_repeat(lengths, len(atoms), n_wanted)
+        return self if repeats == (1, 1, 1) else AtomicStructure.from_ase(atoms.repeat(repeats))
 
     @property
     def n_atoms(self) -> int:

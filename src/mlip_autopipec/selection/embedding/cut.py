@@ -118,7 +118,9 @@ def _boxes(host: Host, separation: float) -> list[Array]:
         x = host.cell[0] / np.linalg.norm(host.cell[0])
         y = np.cross(host.cell[2] / np.linalg.norm(host.cell[2]), x)
         angles = np.arange(_N_ORIENTATIONS) / _N_ORIENTATIONS * np.pi / 3.0
-        plane = [[separation * (np.cos(a + s) * x + np.sin(a + s) * y) for s in (0.0, np.pi / 3.0)] for a in angles]
+        plane = [
+            [separation * (np.cos(a + s) * x + np.sin(a + s) * y) for s in (0.0, np.pi / 3.0)] for a in angles
+        ]
         return [np.array([*two, host.cell[2]]) for two in plane]
     fcc = separation / np.sqrt(2.0) * np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     turns = Rotation.random(_N_ORIENTATIONS, random_state=0).as_matrix()
@@ -143,7 +145,9 @@ def _window(host: Host, centre: int, cell: Array, core: float) -> _Window:
     order = order[fits[order]]
     kept = vectors[order]
     apart = np.min([cdist(kept, kept + point) for point in [np.zeros(3), *points]], axis=0)
-    return _Window(cell, kept, index[order], apart, int(in_core.sum()), _density(vectors, points, host.spacing))
+    return _Window(
+        cell, kept, index[order], apart, int(in_core.sum()), _density(vectors, points, host.spacing)
+    )
 
 
 def _covering(cell: Array, points: Array, host: Host) -> float:
@@ -151,7 +155,9 @@ def _covering(cell: Array, points: Array, host: Host) -> float:
     if host.slab:
         thickness = np.ptp(host.atoms.positions @ host.cell[2]) / np.linalg.norm(host.cell[2])
         return float(np.hypot(np.linalg.norm(cell[:2], axis=1).max(), thickness))
-    grid = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 9)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ cell
+    grid = (
+        np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 9)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ cell
+    )
     nearest = cdist(grid, np.vstack([points, np.zeros((1, 3))])).min(axis=1)
     return float(nearest.max()) + 1.0
 

@@ -148,9 +148,7 @@ def host_vectors(host: Host, start: Atoms) -> Array:
     return np.asarray(vectors @ np.linalg.inv(before.cell) @ host.cell)
 
 
-def crystal_cell(
-    host: Host, centre: int, vectors: Array, separation: float, most_atoms: int
-) -> Array | None:
+def crystal_cell(host: Host, centre: int, vectors: Array, separation: float, most_atoms: int) -> Array | None:
     """Find the smallest supercell of the host's lattice that keeps images apart and fits the host itself.
 
     It fits where its translations carry the atoms around the centre onto atoms, and onto no fewer of their

@@ -10,7 +10,6 @@ from jobflow import Maker, job
 
 from mlip_autopipec.ace import AcePotential, load_potential
 from mlip_autopipec.errors import ConfigError
-from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import (
     AtomicStructure,
     CandidateStructure,
@@ -48,7 +47,8 @@ class EmbeddingMaker(Maker):
     def make(
         self,
         potential: PotentialDoc,
-        frames: list[list[CandidateStructure]],
+        frames: list[list[CandidateStructure | AtomicStructure]],
+        starts: list[int],
         crystals: list[AtomicStructure],
     ) -> EmbeddingDoc:
         """Make the frames of some walks small.
@@ -58,22 +58,28 @@ class EmbeddingMaker(Maker):
         potential
             The potential that walked.
         frames
-            Frames of each walk.
+            Frames of each walk; bare structures are ends of walks, to be held out.
+        starts
+            Index of the crystal where each walk began.
         crystals
-            Where each walk began, before it was repeated.
+            The crystals, before they were repeated.
 
         Returns
         -------
         EmbeddingDoc
             Small cells, and what became of the others.
         """
-        return self.embed(potential, frames, crystals, Path.cwd())
+        walks = [
+            (_candidate(frame), crystals[start])
+            for walk, start in zip(frames, starts, strict=True)
+            for frame in walk
+        ]
+        return self.embed(potential, walks, Path.cwd())
 
     def embed(
         self,
         potential: PotentialDoc,
-        frames: Sequence[Sequence[CandidateStructure]],
-        crystals: Sequence[AtomicStructure],
+        frames: Sequence[tuple[CandidateStructure, AtomicStructure]],
         directory: Path,
     ) -> EmbeddingDoc:
         """Embed; what :meth:`make` does, without a workflow.
@@ -83,9 +89,7 @@ class EmbeddingMaker(Maker):
         potential
             The potential that walked.
         frames
-            Frames of each walk.
-        crystals
-            Where each walk began, before it was repeated.
+            Frames, each with the crystal where its walk began, before it was repeated.
         directory
             Where the potential's files are written.
 
@@ -96,35 +100,25 @@ class EmbeddingMaker(Maker):
         """
         begin = perf_counter()
         ace = load_potential(potential, directory)
-        candidates: list[CandidateStructure] = []
-        cells: list[EmbeddedCell] = []
-        whole: list[str] = []
-        dropped: list[str] = []
-        n_small = n_embedded = 0
-        for walk, crystal in zip(frames, crystals, strict=True):
-            for frame in walk:
-                if frame.structure.n_atoms <= self.embed_above:
-                    n_small += 1
-                    candidates.append(frame)
-                    continue
-                small, tried = self.small_cell(frame, crystal, potential, ace)
-                cells += tried
-                if small is not None:
-                    n_embedded += 1
-                    candidates.append(small)
-                elif frame.required:
-                    whole.append(_why(frame, tried))
-                    candidates.append(frame)
-                else:
-                    # A selection by information alone would prefer the whole cell, whatever it costs.
-                    dropped.append(_why(frame, tried))
+        large = [frame for frame in frames if frame[0].structure.n_atoms > self.embed_above]
+        found = [self.small_cell(frame, crystal, potential, ace) for frame, crystal in large]
+        refused = [
+            (frame, tried) for (frame, _), (small, tried) in zip(large, found, strict=True) if small is None
+        ]
+        small = [frame for frame, _ in frames if frame.structure.n_atoms <= self.embed_above]
+        embedded = [candidate for candidate, _ in found if candidate is not None]
+        whole = [frame for frame, _ in refused if frame.required]
+        met = [frame for frame, _ in refused if frame.origin != "held_out"]
+        if not (small or embedded or whole) and met:
+            whole = [max(met, key=lambda frame: frame.gamma or 0.0)]
+        # A selection by information alone would prefer the other large ones, whatever they cost.
         return EmbeddingDoc(
-            candidates=candidates,
-            cells=cells,
-            n_small=n_small,
-            n_embedded=n_embedded,
-            whole=whole,
-            dropped=dropped,
+            candidates=[*small, *embedded, *whole],
+            cells=[cell for _, tried in found for cell in tried],
+            n_small=len(small),
+            n_embedded=len(embedded),
+            whole=[_why(frame, tried) for frame, tried in refused if frame in whole],
+            dropped=[_why(frame, tried) for frame, tried in refused if frame not in whole],
             wall_time=perf_counter() - begin,
         )
 
@@ -197,11 +191,16 @@ class EmbeddingMaker(Maker):
         )
 
 
+def _candidate(frame: CandidateStructure | AtomicStructure) -> CandidateStructure:
+    if isinstance(frame, CandidateStructure):
+        return frame
+    return CandidateStructure(structure=frame, origin="held_out", detail="end of a walk")
+
+
 def _start(crystal: AtomicStructure, n_atoms: int) -> Atoms | None:
     """Repeat a crystal as walks do; none if the walk cannot have begun so."""
-    atoms = crystal.to_ase()
-    start = atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), n_atoms))
-    return start if len(start) == n_atoms else None
+    start = crystal.repeated(n_atoms)
+    return start.to_ase() if start.n_atoms == n_atoms else None
 
 
 def _why(frame: CandidateStructure, tried: Sequence[EmbeddedCell]) -> str:
