@@ -70,13 +70,15 @@ def row_weights(weights: RowWeights | None, n_atoms: int, *, stress: bool) -> Ar
     Raises
     ------
     FitError
-        There is not one weight for each atom.
+        There is not one weight for each atom, or one is not between 0 and 1.
     """
     n_stress = 6 if stress else 0
     if weights is None:
         return np.ones(1 + 3 * n_atoms + n_stress)
     if len(weights.forces) != n_atoms:
         raise FitError(f"{len(weights.forces)} weights do not fit {n_atoms} atoms.")
+    if not all(0.0 <= weight <= 1.0 for weight in weights.forces):
+        raise FitError("weights of forces must lie between 0 and 1.")
     whole = float(weights.energy)
     return np.concatenate([[whole], np.repeat(weights.forces, 3), np.full(n_stress, whole)])
 

@@ -256,7 +256,7 @@ class ActiveLearningMaker(Maker):
 
     def _conclusion(self, state: WorkflowState, *, embed: bool = False) -> Flow:
         """Validate and write the last document."""
-        finals = [OutputReference(uuid).final for uuid in state.completed]
+        finals: Any = [OutputReference(uuid).final for uuid in state.completed]
         before: list[Job] = []
         if embed and finals:
             last = slice(-self.validation_maker.n_walked, None)

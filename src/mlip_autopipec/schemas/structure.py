@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mlip_autopipec.numerics.cells import isotropic_repeat
 from mlip_autopipec.schemas.base import Document
@@ -83,15 +83,6 @@ class LabelWeights(Document):
     )
     energy: bool = Field(description="Whether its energy and stress count; forces do in any case.")
 
-    @field_validator("forces")
-    @classmethod
-    def _weights(cls, value: list[float]) -> list[float]:
-        if not all(0.0 <= weight <= 1.0 for weight in value):
-            raise ValueError("weights must lie between 0 and 1")
-        if not any(value):
-            raise ValueError("at least one weight must not be zero")
-        return value
-
 
 class CandidateStructure(Document):
     """A structure that may be worth a label, with where it comes from."""
@@ -109,12 +100,6 @@ class CandidateStructure(Document):
     weights: LabelWeights | None = Field(
         None, description="How much its label will count in a fit; none if all of it counts in full."
     )
-
-    @model_validator(mode="after")
-    def _weights_fit(self) -> "CandidateStructure":
-        if self.weights is not None and len(self.weights.forces) != self.structure.n_atoms:
-            raise ValueError(f"{len(self.weights.forces)} weights but {self.structure.n_atoms} atoms")
-        return self
 
 
 class CandidateSetDoc(Document):

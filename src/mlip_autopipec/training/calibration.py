@@ -114,7 +114,7 @@ def _left_out(group: LinearProblem, fit: LinearFit) -> tuple[Array, Array, Array
 
 
 def _row_scales(target: Target, scales: RowScales, factor: float) -> Array:
-    """Standard deviation and kind of each row that counts, shape ``(2, n_rows)``."""
+    """Give standard deviation and kind of each row that counts, shape ``(2, n_rows)``."""
     n = len(target.forces)
     stressed = target.stress is not None
     sigma = np.repeat([scales.energy, scales.force, scales.stress], [1, n, 6 if stressed else 0]) * factor

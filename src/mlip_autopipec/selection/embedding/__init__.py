@@ -1,18 +1,17 @@
 """Periodic embedding: an uncertain atom and its surroundings as a small dense cell."""
 
 from mlip_autopipec.selection.embedding.cut import Cut, balanced, cut_box, cut_crystal
-from mlip_autopipec.selection.embedding.embed import (
+from mlip_autopipec.selection.embedding.embed import embed, settled
+from mlip_autopipec.selection.embedding.host import Host, crystal_cell, host_vectors
+from mlip_autopipec.selection.embedding.judge import (
     Embedding,
     EmbeddingRule,
     Judged,
     core_weights,
-    embed,
     judge,
     judged,
     refusal,
-    relax_buffer,
 )
-from mlip_autopipec.selection.embedding.host import Host, crystal_cell, host_vectors
 from mlip_autopipec.selection.embedding.maker import EmbeddingMaker
 
 __all__ = [
@@ -32,5 +31,5 @@ __all__ = [
     "judge",
     "judged",
     "refusal",
-    "relax_buffer",
+    "settled",
 ]

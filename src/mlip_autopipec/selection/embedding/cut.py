@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 CellKind = Literal["crystal", "box"]
 
+_BETWEEN_SITES = (0.75, 0.7, 0.65, 0.6, 0.55, 0.5)  # of the host's spacing
 _SPACINGS = np.linspace(0.9, 0.6, 13)  # of the host's spacing: how close a filling atom may come
 _N_SHIFTS = 256  # windows over which the local density is averaged
 _N_ORIENTATIONS = 8  # of a box that has no lattice to follow
@@ -37,15 +38,12 @@ class Cut:
         Of each atom from the one in the middle as in the host, in Å, shape ``(n_atoms,)``.
     index
         Of each atom in the host, shape ``(n_atoms,)``.
-    n_wanted
-        Number of atoms by the host's local density.
     """
 
     atoms: Atoms
     kind: CellKind
     distance: Array
     index: Ints
-    n_wanted: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def cut_crystal(host: Host, centre: int, cell: Array, core: float) -> Cut:
         The small cell.
     """
     window = _window(host, centre, cell, core)
-    return _cut(host, window, _fill(host, window)[1], "crystal")
+    return _cut(host, window, _occupied(host, window), "crystal")
 
 
 def cut_box(host: Host, centre: int, separation: float, core: float) -> Cut:
@@ -117,11 +115,10 @@ def _boxes(host: Host, separation: float) -> list[Array]:
     if host.slab:
         x = host.cell[0] / np.linalg.norm(host.cell[0])
         y = np.cross(host.cell[2] / np.linalg.norm(host.cell[2]), x)
-        angles = np.arange(_N_ORIENTATIONS) / _N_ORIENTATIONS * np.pi / 3.0
-        plane = [
-            [separation * (np.cos(a + s) * x + np.sin(a + s) * y) for s in (0.0, np.pi / 3.0)] for a in angles
-        ]
-        return [np.array([*two, host.cell[2]]) for two in plane]
+        angles = np.pi / 3.0 * np.arange(_N_ORIENTATIONS) / _N_ORIENTATIONS
+        both = (angles, angles + np.pi / 3.0)
+        sides = [separation * (np.outer(np.cos(a), x) + np.outer(np.sin(a), y)) for a in both]
+        return [np.array([one, other, host.cell[2]]) for one, other in zip(*sides, strict=True)]
     fcc = separation / np.sqrt(2.0) * np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     turns = Rotation.random(_N_ORIENTATIONS, random_state=0).as_matrix()
     return [reduced_cell(fcc @ turn, slab=False) for turn in turns]
@@ -146,7 +143,7 @@ def _window(host: Host, centre: int, cell: Array, core: float) -> _Window:
     kept = vectors[order]
     apart = np.min([cdist(kept, kept + point) for point in [np.zeros(3), *points]], axis=0)
     return _Window(
-        cell, kept, index[order], apart, int(in_core.sum()), _density(vectors, points, host.spacing)
+        cell, kept, index[order], apart, int(in_core.sum()), _local_number(vectors, points, host.spacing)
     )
 
 
@@ -162,14 +159,27 @@ def _covering(cell: Array, points: Array, host: Host) -> float:
     return float(nearest.max()) + 1.0
 
 
-def _density(vectors: Array, points: Array, spacing: float) -> int:
-    """Number of atoms that the host has in such a cell, on average over where exactly it is put."""
+def _local_number(vectors: Array, points: Array, spacing: float) -> int:
+    """Count the atoms that the host has in such a cell, on average over where exactly it is put."""
     rng = np.random.default_rng(0)
     counts = []
     for shift in rng.uniform(-0.5, 0.5, (_N_SHIFTS, 3)) * spacing * np.sqrt(2.0):
         moved = vectors - shift
         counts.append(np.sum(np.linalg.norm(moved, axis=1) <= cdist(moved, points).min(axis=1)))
     return round(float(np.mean(counts)))
+
+
+def _occupied(host: Host, window: _Window) -> list[int]:
+    """Take the core and one atom for each occupied site.
+
+    Images of one site are closer to each other than neighbours are: over a range of spacings in between the
+    number of atoms does not change, however many sites are vacant.
+    """
+    trials = [_spaced(window, spacing * host.spacing) for spacing in _BETWEEN_SITES]
+    by_density = len(host.atoms) * abs(np.linalg.det(window.cell) / np.linalg.det(host.cell))
+    counts = Counter(len(trial) for trial in trials)
+    number = max(counts, key=lambda n: (counts[n], -abs(n - by_density)))
+    return next(trial for trial in trials if len(trial) == number)
 
 
 def _fill(host: Host, window: _Window) -> tuple[tuple[float, float], list[int]]:
@@ -190,7 +200,7 @@ def _fill(host: Host, window: _Window) -> tuple[tuple[float, float], list[int]]:
 
 def _spaced(window: _Window, spacing: float) -> list[int]:
     chosen = list(range(window.n_core))
-    blocked = (window.apart[: window.n_core] < spacing).any(axis=0)
+    blocked: NDArray[np.bool_] = np.any(window.apart[: window.n_core] < spacing, axis=0)
     for k in range(window.n_core, len(window.vectors)):
         if not blocked[k]:
             chosen.append(k)
@@ -216,7 +226,7 @@ def _cut(host: Host, window: _Window, chosen: Sequence[int], kind: CellKind) -> 
         pbc=host.atoms.pbc,
     )
     atoms.wrap(eps=0.0)
-    return Cut(atoms, kind, distance, index, window.n_wanted)
+    return Cut(atoms, kind, distance, index)
 
 
 def balanced(symbols: list[str], host: list[str], n_core: int, tolerance: float) -> list[str]:

@@ -199,7 +199,7 @@ def crystal_cell(host: Host, centre: int, vectors: Array, separation: float, mos
 
 
 def _fit(host: Host, centre: int, radius: float) -> Callable[[Array], tuple[float, float]]:
-    """Say of a translation which share of the atoms around meets an atom, and which share of these its kind."""
+    """Say of a translation which share of the atoms around meets an atom, and of these its kind."""
     numbers = host.atoms.numbers
     around = np.unique(surroundings(host, centre, radius)[1])
     points = host.atoms.positions[around]

@@ -18,7 +18,8 @@ from mlip_autopipec.schemas import (
     LabelWeights,
     PotentialDoc,
 )
-from mlip_autopipec.selection.embedding.embed import Embedding, EmbeddingRule, core_weights, embed, judged
+from mlip_autopipec.selection.embedding.embed import embed
+from mlip_autopipec.selection.embedding.judge import Embedding, EmbeddingRule, core_weights, judged
 
 
 @dataclass
