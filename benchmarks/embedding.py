@@ -85,7 +85,7 @@ def walk(case: Case, n_steps: int, most_halts: int, folder: Path) -> None:
     made = seeds.make.original(seeds, [AtomicStructure.from_ase(case.crystal)])
     batches: list[LabelBatchDoc] = [label_batch(made.candidates, EMT(), prefix="seed")]
     fit = LinearAceFitMaker(n_functions=100)
-    explore = LammpsMDMaker(min_atoms=500, stop_rule=StopRule(gamma=5.0), max_frames=1)
+    explore = LammpsMDMaker(min_atoms=490, stop_rule=StopRule(gamma=5.0), max_frames=1)
     embed = EmbeddingMaker()
     walker = Walker(index=0, round=0, start=0, temperature=case.temperature, n_steps=n_steps, seed=1)
     start, run, potential = AtomicStructure.from_ase(case.start), None, fit.fit(batches, _new(folder))
@@ -115,8 +115,8 @@ def _new(folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--halts", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--halts", type=int, default=4)
     parser.add_argument("--case", default="", help="part of the name of the cases to run")
     given = parser.parse_args()
     warnings.simplefilter("ignore")

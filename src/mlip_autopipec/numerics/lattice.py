@@ -195,7 +195,8 @@ class PeriodicPoints:
 def primitive_vectors(points: Array, cell: Array, tolerance: float) -> Array:
     """Find the smallest lattice that carries a set of points onto itself, whatever sits on them.
 
-    A translation counts if four in five points meet another: a vacancy does not hide the lattice.
+    A translation counts if it and its multiples carry nine in ten points onto others: a vacancy does not hide
+    the lattice, and the layers of a slab are none.
 
     Parameters
     ----------
@@ -212,31 +213,30 @@ def primitive_vectors(points: Array, cell: Array, tolerance: float) -> Array:
         Lattice vectors in rows in Å, shape ``(3, 3)``; the cell itself where nothing smaller is consistent.
     """
     finder = PeriodicPoints(points, cell, tolerance)
-    moves = [
-        move for move in points[1:] - points[0] if np.isfinite(finder.nearest(points + move)[0]).mean() >= 0.8
-    ]
-    if not moves:
+    moves = ((points - points[0])[:, None] + lattice_points(cell)[None]).reshape(-1, 3)
+    lengths = np.linalg.norm(moves, axis=1)
+    order = np.argsort(lengths.round(6), kind="stable")
+    chosen: list[Array] = []
+    for move in moves[order[lengths[order] > tolerance]]:
+        if _independent([*chosen, move]) and _carries(finder, points, move):
+            chosen.append(move)
+        if len(chosen) == 3:
+            break
+    if len(chosen) < 3:
         return cell
-    near = (np.array([np.zeros(3), *moves])[:, None] + lattice_points(cell)[None]).reshape(-1, 3)
-    near = near[np.linalg.norm(near, axis=1) > tolerance]
-    basis = _shortest_basis(near[np.argsort(np.linalg.norm(near, axis=1).round(6), kind="stable")])
-    exact = cell @ np.linalg.inv(basis)
+    exact = cell @ np.linalg.inv(np.array(chosen))
     multiples = np.rint(exact)
-    expected = len(moves) + 1
-    wrong = abs(abs(np.linalg.det(multiples)) - expected) > 0.2 * expected
-    if wrong or np.abs(exact - multiples).max() > 0.2:
+    if np.abs(exact - multiples).max() > 0.2:
         return cell
     return np.asarray(np.linalg.solve(multiples, cell))  # free of the points' own noise
 
 
-def _shortest_basis(vectors: Array) -> Array:
-    """Take the first three that are linearly independent."""
-    chosen = [vectors[0]]
-    for vector in vectors[1:]:
-        trial = np.array([*chosen, vector])
-        scaled = trial / np.linalg.norm(trial, axis=1)[:, None]
-        if np.linalg.svd(scaled, compute_uv=False)[-1] > 0.1:
-            chosen.append(vector)
-        if len(chosen) == 3:
-            break
-    return np.array(chosen)
+def _carries(finder: PeriodicPoints, points: Array, move: Array) -> bool:
+    return all(
+        np.isfinite(finder.nearest(points + times * move)[0]).mean() >= 0.9 for times in (1, 2, 4, 8, 16)
+    )
+
+
+def _independent(vectors: list[Array]) -> bool:
+    scaled = np.array(vectors) / np.linalg.norm(vectors, axis=1)[:, None]
+    return bool(np.linalg.svd(scaled, compute_uv=False)[-1] > 0.1)

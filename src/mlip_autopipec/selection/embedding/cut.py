@@ -141,10 +141,22 @@ def _window(host: Host, centre: int, cell: Array, core: float) -> _Window:
     order = np.lexsort((lengths, rank))
     order = order[fits[order]]
     kept = vectors[order]
-    apart = np.min([cdist(kept, kept + point) for point in [np.zeros(3), *points]], axis=0)
+    apart = _apart(kept, cell, points)
     return _Window(
         cell, kept, index[order], apart, int(in_core.sum()), _local_number(vectors, points, host.spacing)
     )
+
+
+def _apart(vectors: Array, cell: Array, points: Array) -> Array:
+    """Distance of each atom from the nearest image of each other, in Å."""
+    between = (vectors[:, None] - vectors[None]).reshape(-1, 3)
+    periods = np.rint(between @ np.linalg.inv(cell))
+    between = between - periods @ cell  # so that the nearest of all images is among the nearest lattice points
+    squares = np.einsum("ij,ij->i", between, between)
+    for point in points:
+        moved = between + point
+        np.minimum(squares, np.einsum("ij,ij->i", moved, moved), out=squares)
+    return np.asarray(np.sqrt(squares).reshape(len(vectors), -1))
 
 
 def _covering(cell: Array, points: Array, host: Host) -> float:
