@@ -151,7 +151,9 @@ def _apart(vectors: Array, cell: Array, points: Array) -> Array:
     """Distance of each atom from the nearest image of each other, in Å."""
     between = (vectors[:, None] - vectors[None]).reshape(-1, 3)
     periods = np.rint(between @ np.linalg.inv(cell))
-    between = between - periods @ cell  # so that the nearest of all images is among the nearest lattice points
+    between = (
+        between - periods @ cell
+    )  # so that the nearest of all images is among the nearest lattice points
     squares = np.einsum("ij,ij->i", between, between)
     for point in points:
         moved = between + point
