@@ -6,6 +6,7 @@ from functools import cached_property
 
 from mlip_autopipec.schemas import (
     CampaignDoc,
+    EmbeddedCell,
     EndReason,
     ErrorStatistics,
     FailedLabel,
@@ -119,6 +120,8 @@ class Campaign:
         One a generation that fitted.
     walks
         All walks, in the order of their generations.
+    cells
+        Small cells that were tried in the place of large ones, each with its generation.
     potential
         The last potential.
     validation
@@ -132,6 +135,7 @@ class Campaign:
     failed: tuple[LostLabel, ...] = ()
     fits: tuple[Fit, ...] = ()
     walks: tuple[Walk, ...] = ()
+    cells: tuple[tuple[int, EmbeddedCell], ...] = ()
     potential: PotentialDoc | None = None
     validation: ValidationDoc | None = None
     end: CampaignDoc | None = None
