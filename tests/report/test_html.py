@@ -6,7 +6,7 @@ import pytest
 
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.report import Campaign, read_campaign, report_page, write_report
-from mlip_autopipec.schemas import BaselineDoc, BasisTrial
+from mlip_autopipec.schemas import BaselineDoc, BasisTrial, EmbeddedCell, EmbeddingDoc
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -86,6 +86,28 @@ def test_the_numbers_are_those_of_the_documents(page):
     assert ["oracle, training labels", "6 s", "6 %"] in rows
     assert ["MD of the walks", "90 s", "83 %"] in rows
     assert ["a9 (Cu): isolated atom, gives E0"] in rows
+
+
+def test_small_cells_are_listed_with_what_they_measured(store, write, finished):
+    numbers = {
+        "atom": 7, "n_atoms": 90, "n_core": 43, "n_host": 500, "separation": 11.13,
+        "descriptor_difference": 3e-15,
+        "gamma": 5.25, "gamma_host": 5.25, "gamma_core": 5.25, "gamma_core_host": 5.25, "gamma_buffer": 1.36,
+        "gamma_buffer_host": 1.99, "smallest_distance": 1.2, "smallest_distance_host": 1.1,
+    }  # fmt: skip
+    told = {"kind": "crystal", "detail": "MD at 900 K, step 5", "energy_counts": True}
+    cells = [EmbeddedCell(**numbers, **told), EmbeddedCell(**numbers, **told, refusal="too uncertain")]
+    assert read_campaign(store).cells == ()
+    assert "Small cells" not in report_page(read_campaign(store))
+    doc = EmbeddingDoc(
+        candidates=[], cells=cells, n_small=0, n_embedded=1, whole=[], dropped=[], wall_time=1.0
+    )
+    write(doc, "embed", 1)
+    found = read_campaign(store)
+    assert found.cells == ((1, cells[0]), (1, cells[1]))
+    page = report_page(found)
+    for text in ("Small cells", "11.1", "1.36", "too uncertain", "MD at 900 K, step 5"):
+        assert text in page
 
 
 def test_the_headline_says_what_it_is_worth(page):

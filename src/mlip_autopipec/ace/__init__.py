@@ -13,7 +13,14 @@ from mlip_autopipec.ace.basis import (
 )
 from mlip_autopipec.ace.core import RISES_BELOW, SCAN_FROM, choose_core, dimer_scan, falling_pairs
 from mlip_autopipec.ace.cost import evaluation_cost
-from mlip_autopipec.ace.design import DesignBlock, DesignMatrix, RowScales
+from mlip_autopipec.ace.design import (
+    DesignBlock,
+    DesignMatrix,
+    RowScales,
+    RowWeights,
+    apply_weights,
+    row_weights,
+)
 from mlip_autopipec.ace.environment import environment
 from mlip_autopipec.ace.files import PotentialFiles, compare_files, write_potential
 from mlip_autopipec.ace.neighbours import Bonds, bonds, nearest_distance, shortest_distances
@@ -36,7 +43,9 @@ __all__ = [
     "Posterior",
     "PotentialFiles",
     "RowScales",
+    "RowWeights",
     "active_set_inverse",
+    "apply_weights",
     "bonds",
     "build_basis",
     "choose_baseline",
@@ -54,6 +63,7 @@ __all__ = [
     "lammps_lines",
     "load_potential",
     "nearest_distance",
+    "row_weights",
     "shortest_distances",
     "unseen_distance",
     "write_active_set",

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mlip_autopipec.ace.kernel import Rows, compute_rows
 from mlip_autopipec.ace.tables import channels, function_table, neighbour_table, radial_table
+from mlip_autopipec.errors import FitError
 
 Array = NDArray[np.float64]
 
@@ -36,6 +37,77 @@ class RowScales:
     stress: float
 
 
+class RowWeights(Protocol):
+    """How much the rows of one structure count; ``LabelWeights`` of the documents does."""
+
+    @property
+    def forces(self) -> Sequence[float]:
+        """Of each atom's force, from 0 to 1, dimensionless, shape ``(n_atoms,)``."""
+
+    @property
+    def energy(self) -> bool:
+        """Whether energy and stress count at all."""
+
+
+def row_weights(weights: RowWeights | None, n_atoms: int, *, stress: bool) -> Array:
+    """Spread the weights of a structure over its rows.
+
+    Parameters
+    ----------
+    weights
+        The weights; none if all rows count in full.
+    n_atoms
+        Number of atoms.
+    stress
+        Whether there are stress rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        From 0 to 1, dimensionless, in the order of ``DesignBlock.weighted``, shape
+        ``(1 + 3 n_atoms (+ 6),)``.
+
+    Raises
+    ------
+    FitError
+        There is not one weight for each atom, or one is not between 0 and 1.
+    """
+    n_stress = 6 if stress else 0
+    if weights is None:
+        return np.ones(1 + 3 * n_atoms + n_stress)
+    if len(weights.forces) != n_atoms:
+        raise FitError(f"{len(weights.forces)} weights do not fit {n_atoms} atoms.")
+    if not all(0.0 <= weight <= 1.0 for weight in weights.forces):
+        raise FitError("weights of forces must lie between 0 and 1.")
+    whole = float(weights.energy)
+    return np.concatenate([[whole], np.repeat(weights.forces, 3), np.full(n_stress, whole)])
+
+
+def apply_weights(rows: Array, weights: RowWeights | None, n_atoms: int) -> Array:
+    """Weigh the rows of a structure and leave out those that do not count.
+
+    Parameters
+    ----------
+    rows
+        Rows, or what they shall give, over their standard deviations, shape ``(1 + 3 n_atoms (+ 6), ...)``.
+    weights
+        The weights; none if all rows count in full.
+    n_atoms
+        Number of atoms.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows times the square roots of their weights; fewer where weights are zero.
+    """
+    if weights is None:
+        return rows
+    found = row_weights(weights, n_atoms, stress=len(rows) > 1 + 3 * n_atoms)
+    counts = found > 0.0
+    root = np.sqrt(found[counts])
+    return np.asarray(rows[counts] * root.reshape(-1, *[1] * (rows.ndim - 1)))
+
+
 @dataclass(frozen=True)
 class DesignBlock:
     """The rows of one structure.
@@ -55,7 +127,7 @@ class DesignBlock:
     forces: Array
     stress: Array | None
 
-    def weighted(self, scales: RowScales, factor: float = 1.0) -> Array:
+    def weighted(self, scales: RowScales, factor: float = 1.0, weights: RowWeights | None = None) -> Array:
         """Stack the rows, each divided by its standard deviation.
 
         Parameters
@@ -64,6 +136,8 @@ class DesignBlock:
             Standard deviations by kind.
         factor
             Multiplies all of them, dimensionless.
+        weights
+            How much each row counts in the sum of squares; rows that do not count are left out.
 
         Returns
         -------
@@ -73,7 +147,7 @@ class DesignBlock:
         parts = [self.energy[None, :] / scales.energy, self.forces / scales.force]
         if self.stress is not None:
             parts.append(self.stress / scales.stress)
-        return np.vstack(parts) / factor
+        return apply_weights(np.vstack(parts) / factor, weights, len(self.forces) // 3)
 
 
 class DesignMatrix:

@@ -226,6 +226,12 @@ class ExplorationConfig(Section):
     energy_change: Positive | None = Field(
         None, description="Change of the energy since a run began that ends it; none for no limit [eV/atom]."
     )
+    min_atoms: Count | None = Field(
+        None, description="Smallest number of atoms that walk; smaller crystals are repeated [1]."
+    )
+    embed_above: Count | None = Field(
+        None, description="Atoms above which a small periodic cell is cut out for the oracle [1]."
+    )
 
 
 class LoopConfig(Section):

@@ -48,6 +48,8 @@ class LammpsMDMaker(MDConditions, ExplorationMaker):
         Number of candidate frames kept; the largest grades stay.
     frame_spacing
         Steps by which candidates of one run are apart at least: neighbours in time teach the same.
+    min_atoms
+        Smallest number of atoms that walk: a smaller crystal is repeated, as round as can be.
     """
 
     name: str = "explore by lammps md"
@@ -56,11 +58,14 @@ class LammpsMDMaker(MDConditions, ExplorationMaker):
     gamma_select: float = 3.0
     max_frames: int = 20
     frame_spacing: int = 40
+    min_atoms: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.backend not in ("auto", "program", "library"):
             raise ConfigError(f"'backend' must be auto, program or library, got {self.backend!r}.")
+        if self.min_atoms < 1:
+            raise ConfigError(f"'min_atoms' must be at least 1, got {self.min_atoms}.")
 
     def check_engine(self) -> None:
         """Find the program, or import the library; see :class:`ExplorationMaker`."""
@@ -88,6 +93,7 @@ class LammpsMDMaker(MDConditions, ExplorationMaker):
         """Walk; see :class:`ExplorationMaker`."""
         begin = perf_counter()
         self._check(potential, structure)
+        structure = structure.repeated(self.min_atoms)
         program, reason = choose_backend(self.backend, self.command)
         task = MDTask(
             potential, walker, structure, previous, directory, self, self.stop_rule, self.gamma_select

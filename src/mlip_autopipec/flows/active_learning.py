@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from jobflow import Flow, Job, Maker, OutputReference, Response, job
 
@@ -21,7 +22,7 @@ from mlip_autopipec.schemas import (
     Walker,
     WorkflowState,
 )
-from mlip_autopipec.selection import DOptimalSelectionMaker, SelectionMaker
+from mlip_autopipec.selection import DOptimalSelectionMaker, EmbeddingMaker, SelectionMaker
 from mlip_autopipec.training import FitMaker, LinearAceFitMaker
 
 
@@ -46,6 +47,8 @@ class ActiveLearningMaker(Maker):
         walks go on with the fast potential, which starts the slow one.
     exploration_maker
         Walks.
+    embedding_maker
+        Cuts small periodic cells for the oracle out of frames that are too large for it.
     validation_maker
         Judges the potential in the end.
     limits
@@ -71,6 +74,7 @@ class ActiveLearningMaker(Maker):
     fit_maker: FitMaker = field(default_factory=LinearAceFitMaker)
     final_fit_maker: FitMaker | None = None
     exploration_maker: ExplorationMaker = field(default_factory=LammpsMDMaker)
+    embedding_maker: EmbeddingMaker = field(default_factory=EmbeddingMaker)
     validation_maker: ValidationMaker = field(default_factory=ValidationMaker)
     limits: LoopLimits = field(default_factory=LoopLimits)
     temperatures: tuple[float, ...] = (300.0, 600.0, 900.0)
@@ -165,8 +169,9 @@ class ActiveLearningMaker(Maker):
             The next generation, or validation and the final document.
         """
         state = advanced(state, Outcome(runs, run_ids, errors, n_labels, len(failed or [])), self.limits)
+        embed = any(run.final.n_atoms > self.embedding_maker.embed_above for run in runs)
         if state.stop_reason is not None:
-            return Response(replace=self._conclusion(state))
+            return Response(replace=self._conclusion(state, embed=embed))
         state = state.model_copy(update={"generation": state.generation + 1})
         if all(walker.finished for walker in state.walkers):
             number = state.round + 1
@@ -175,11 +180,16 @@ class ActiveLearningMaker(Maker):
         uncertain = [uuid for run, uuid in zip(runs, run_ids, strict=True) if run.halted and run.frames]
         if not uncertain:
             return Response(replace=self._exploration(state, errors))
-        return Response(replace=self._generation(state, uncertain))
+        return Response(replace=self._generation(state, uncertain, embed=embed))
 
-    def _generation(self, state: WorkflowState, uncertain: list[str]) -> Flow:
-        """Select, label and refit; then walk on."""
+    def _generation(self, state: WorkflowState, uncertain: list[str], *, embed: bool = False) -> Flow:
+        """Select, label and refit; then walk on. Frames that are too large are embedded before."""
         candidates = [OutputReference(uuid).frames for uuid in uncertain]
+        made: list[Job] = []
+        if embed:
+            small = self._embedding(state, uncertain, candidates)
+            candidates = [small.output.candidates]
+            made.append(small)
         batches = [OutputReference(uuid) for uuid in state.batches]
         budget = min(self.batch_size, self.limits.max_labels - state.n_labels)
         chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
@@ -194,13 +204,21 @@ class ActiveLearningMaker(Maker):
                 "potentials": [*state.potentials, fit.uuid],
             }
         )
-        made = [chosen, labels, fit]
+        made += [chosen, labels, fit]
         if self.milestone_every and state.generation % self.milestone_every == 0:
             milestone = self._slow_fit(state)
             if milestone is not None:
                 state = state.model_copy(update={"milestones": [*state.milestones, milestone.uuid]})
                 made.append(milestone)
         return self._exploration(state, fit.output.training_errors, labels.output, made)
+
+    def _embedding(self, state: WorkflowState, run_ids: list[str], frames: list[Any]) -> Job:
+        """Make the frames of some walks with the current potential small enough for the oracle."""
+        starts = [OutputReference(uuid).walker.start for uuid in run_ids]
+        crystals = OutputReference(state.seeds).reference
+        small = self.embedding_maker.make(OutputReference(state.potential), frames, starts, crystals)
+        _tag(small, "embed", state.generation)
+        return small
 
     def _slow_fit(self, state: WorkflowState) -> Job | None:
         """Fit to all labels so far, started from the current potential."""
@@ -236,9 +254,15 @@ class ActiveLearningMaker(Maker):
         _tag(run, "explore", state.generation)
         return run
 
-    def _conclusion(self, state: WorkflowState) -> Flow:
+    def _conclusion(self, state: WorkflowState, *, embed: bool = False) -> Flow:
         """Validate and write the last document."""
-        finals = [OutputReference(uuid).final for uuid in state.completed]
+        finals: Any = [OutputReference(uuid).final for uuid in state.completed]
+        before: list[Job] = []
+        if embed and finals:
+            last = slice(-self.validation_maker.n_walked, None)
+            small = self._embedding(state, state.completed[last], [[final] for final in finals[last]])
+            finals = small.output.candidates
+            before.append(small)
         crystals = OutputReference(state.seeds).reference
         earlier = [OutputReference(uuid) for uuid in [*state.potentials, *state.milestones]]
         slow = self._slow_fit(state)
@@ -249,7 +273,7 @@ class ActiveLearningMaker(Maker):
         validation = self.validation_maker.make(potential, crystals, finals, earlier)
         end = conclude(state, validation.output, validation.output.uuid)
         _tag(end, "conclude", state.generation)
-        before: list[Job] = [] if slow is None else [slow]
+        before += [] if slow is None else [slow]
         return Flow([*before, validation, end], output=end.output, name="conclusion")
 
 

@@ -54,6 +54,11 @@ class ValidationMaker(Maker):
     n_held_out: int = 8
     seed: int = 90_001
 
+    @property
+    def n_walked(self) -> int:
+        """Number of held-out structures that are taken from the ends of walks, if there are as many."""
+        return (self.n_held_out + 1) // 2
+
     def make(
         self, potential: Any, structures: Any, finals: list[Any], earlier: list[Any] | None = None
     ) -> Flow:
@@ -89,7 +94,9 @@ class ValidationMaker(Maker):
         )
 
     @job(output_schema=SelectionDoc, data=["candidates"])
-    def plan(self, structures: list[AtomicStructure], finals: list[AtomicStructure]) -> SelectionDoc:
+    def plan(
+        self, structures: list[AtomicStructure], finals: list[AtomicStructure | CandidateStructure]
+    ) -> SelectionDoc:
         """List what has to be labelled for the validation.
 
         Parameters
@@ -97,14 +104,14 @@ class ValidationMaker(Maker):
         structures
             Crystals.
         finals
-            Ends of walks, latest last.
+            Ends of walks, or small cells that stand for them, latest last.
 
         Returns
         -------
         SelectionDoc
             Held-out and strained structures.
         """
-        walked = finals[::-1][: (self.n_held_out + 1) // 2]
+        walked = finals[::-1][: self.n_walked]
         pool = [
             candidate
             for structure in structures
@@ -113,8 +120,9 @@ class ValidationMaker(Maker):
             )
         ]
         spread = np.linspace(0, len(pool) - 1, self.n_held_out - len(walked)).round().astype(int)
-        held_out = [("end of a walk", s) for s in walked] + [
-            (pool[i].detail, pool[i].structure) for i in spread
+        held_out = [
+            (s.detail, s.structure) if isinstance(s, CandidateStructure) else ("end of a walk", s)
+            for s in [*walked, *(pool[i] for i in spread)]
         ]
         eos = eos_structures(structures[0], self.eos_maker.n_volumes, self.eos_maker.max_strain)
         chosen = [CandidateStructure(structure=s, origin="held_out", detail=d) for d, s in held_out] + eos

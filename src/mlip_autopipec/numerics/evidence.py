@@ -35,6 +35,8 @@ class Moments:
         ``y @ y``.
     n_rows
         Number of rows.
+    n_counted
+        Number of observations that they amount to: rows of weight w count w, as their squares do.
     """
 
     def __init__(self, n_columns: int) -> None:
@@ -42,8 +44,9 @@ class Moments:
         self.projection = np.zeros(n_columns)
         self.square = 0.0
         self.n_rows = 0
+        self.n_counted = 0.0
 
-    def add(self, rows: Array, targets: Array) -> None:
+    def add(self, rows: Array, targets: Array, n_counted: float | None = None) -> None:
         """Add rows.
 
         Parameters
@@ -52,6 +55,8 @@ class Moments:
             Rows over their standard deviations, shape ``(n_rows, n_columns)``.
         targets
             Targets over the same, shape ``(n_rows,)``.
+        n_counted
+            Sum of the weights by whose square roots both were multiplied; none if by nothing.
 
         Raises
         ------
@@ -74,6 +79,7 @@ class Moments:
         self.projection += projection
         self.square += square
         self.n_rows += len(targets)
+        self.n_counted += len(targets) if n_counted is None else n_counted
 
 
 @dataclass(frozen=True)
@@ -250,9 +256,11 @@ def _solve(moments: Moments, prior: PriorModel, theta: Array, noise_floor: float
     # Of second order in the error of the solution, unlike y.y - b.mean.
     fitted = moments.gram @ mean - 2.0 * moments.projection
     misfit = max(moments.square + float(mean @ fitted) + float(scaled @ scaled), 0.0)
-    rounding = moments.square / moments.n_rows * 1.0e-13
-    variance = max(misfit / moments.n_rows, noise_floor**2, rounding)
-    log_evidence = -0.5 * (moments.n_rows * math.log(2.0 * math.pi * variance) + misfit / variance + log_det)
+    rounding = moments.square / moments.n_counted * 1.0e-13
+    variance = max(misfit / moments.n_counted, noise_floor**2, rounding)
+    log_evidence = -0.5 * (
+        moments.n_counted * math.log(2.0 * math.pi * variance) + misfit / variance + log_det
+    )
     slope = 0.5 * (1.0 - inverse.diagonal() - scaled**2 / variance)
     slope[asked != log_precision] = 0.0
     return _Solution(

@@ -140,6 +140,7 @@ def gather_labels(
                     gamma=candidate.gamma,
                     group=candidate.group,
                     audit=candidate.audit,
+                    weights=candidate.weights,
                 )
             )
     check_failures(failed, len(labels), max_failed_fraction)

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from mlip_autopipec.schemas import (
     CampaignDoc,
+    EmbeddedCell,
     EndReason,
     ErrorStatistics,
     FailedLabel,
@@ -121,6 +122,8 @@ class Campaign:
         Those of milestones and of the end.
     walks
         All walks, in the order of their generations.
+    cells
+        Small cells that were tried in the place of large ones, each with its generation.
     potential
         The last potential.
     validation
@@ -135,6 +138,7 @@ class Campaign:
     fits: tuple[Fit, ...] = ()
     slow_fits: tuple[Fit, ...] = ()
     walks: tuple[Walk, ...] = ()
+    cells: tuple[tuple[int, EmbeddedCell], ...] = ()
     potential: PotentialDoc | None = None
     validation: ValidationDoc | None = None
     end: CampaignDoc | None = None

@@ -40,6 +40,38 @@ def labels(campaign: Campaign) -> Html:
     )
 
 
+def small_cells(campaign: Campaign) -> Html:
+    """Show which small cells were to take the place of large ones.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+
+    Returns
+    -------
+    Html
+        A table; empty where all frames were labelled whole.
+    """
+    head = (
+        "generation", "frame", "cell", "atoms", "of", "images apart [Å]", "descriptors changed", "γ",
+        "γ of the buffer", "before", "energy fitted", "refused because",
+    )  # fmt: skip
+    rows = [
+        (
+            *(generation, cell.detail, cell.kind, cell.n_atoms, cell.n_host, cell.separation),
+            *(cell.descriptor_difference, cell.gamma, cell.gamma_buffer, cell.gamma_buffer_host),
+            *("yes" if cell.energy_counts else "no", cell.refusal),
+        )
+        for generation, cell in campaign.cells
+    ]
+    note = (
+        "The most uncertain atom of a large cell is labelled with its surroundings in a small periodic one. "
+        "Within the cut-off nothing may change; the buffer may not become more uncertain than it was."
+    )
+    return section("Small cells", table(head, rows), element("p", note, "note") if rows else Html(""))
+
+
 def failures(campaign: Campaign) -> Html:
     """List what failed or was set aside.
 

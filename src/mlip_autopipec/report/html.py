@@ -74,6 +74,7 @@ def report_page(campaign: Campaign) -> str:
             sections.judgement(campaign),
             sections.learning(campaign),
             sections.walks(campaign),
+            details.small_cells(campaign),
             sections.physics(campaign),
             sections.costs(campaign),
             details.labels(campaign),

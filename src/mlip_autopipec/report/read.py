@@ -13,6 +13,8 @@ from mlip_autopipec.report.campaign import Campaign, Fit, Label, LostLabel, Walk
 from mlip_autopipec.schemas import (
     CampaignDoc,
     Document,
+    EmbeddedCell,
+    EmbeddingDoc,
     ExplorationDoc,
     GenerationRecord,
     LabelBatchDoc,
@@ -61,6 +63,7 @@ def read_campaign(store: JobStore, *, job_ids: Collection[str] | None = None) ->
         fits=fits,
         slow_fits=reader.fits(end, "refine"),
         walks=walks,
+        cells=reader.cells(end),
         potential=None if potential is None else load_output(store, potential),
         validation=reader.validation(end),
         end=end,
@@ -131,6 +134,15 @@ class _Reader:
                 walk = Walk(generation=generation, job_id=found.uuid, **loaded)
                 last[generation, walk.walker.index] = walk
         return tuple(last[key] for key in sorted(last))
+
+    def cells(self, end: CampaignDoc | None) -> tuple[tuple[int, EmbeddedCell], ...]:
+        """Gather the small cells that were tried."""
+        found = list(self.stage("embed", EmbeddingDoc))
+        generations = [f.metadata["generation"] for f in found]
+        tried = [self.fields(f, EmbeddingDoc, ["cells"])["cells"] for f in found]
+        pairs = [(g, cell) for g, cells in zip(generations, tried, strict=True) for cell in cells]
+        last = float("inf") if end is None else end.state.generation
+        return tuple(sorted((p for p in pairs if p[0] <= last), key=lambda pair: pair[0]))
 
     def labels(self, end: CampaignDoc | None) -> tuple[tuple[Label, ...], tuple[LostLabel, ...]]:
         """Gather training and then validation labels, and what failed of them."""

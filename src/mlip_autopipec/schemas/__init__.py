@@ -10,6 +10,7 @@ from mlip_autopipec.schemas.dataset import (
     Outlier,
     OutlierKind,
 )
+from mlip_autopipec.schemas.embedding import EmbeddedCell, EmbeddingDoc
 from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ThermoTable, Walker
 from mlip_autopipec.schemas.fit import (
     BasisChoice,
@@ -41,6 +42,7 @@ from mlip_autopipec.schemas.structure import (
     CandidateSetDoc,
     CandidateStructure,
     FileData,
+    LabelWeights,
     Origin,
     SelectionDoc,
 )
@@ -70,6 +72,8 @@ __all__ = [
     "Document",
     "DuplicatePair",
     "E0Mode",
+    "EmbeddedCell",
+    "EmbeddingDoc",
     "EndReason",
     "EnergyShift",
     "EosDoc",
@@ -86,6 +90,7 @@ __all__ = [
     "HeldOutDoc",
     "LabelBatchDoc",
     "LabelDoc",
+    "LabelWeights",
     "LabelledStructure",
     "LearningPoint",
     "LinearFitReport",

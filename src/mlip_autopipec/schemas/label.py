@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
-from mlip_autopipec.schemas.structure import AtomicStructure, Origin, Vector
+from mlip_autopipec.schemas.structure import AtomicStructure, LabelWeights, Origin, Vector
 
 Matrix = tuple[Vector, Vector, Vector]
 
@@ -100,6 +100,9 @@ class LabelledStructure(Document):
         "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
     )
     audit: bool = Field(False, description="Judged certain before, and labelled to see whether it is.")
+    weights: LabelWeights | None = Field(
+        None, description="How much it counts in a fit; none if all of it counts in full."
+    )
 
 
 class EnergyShift(Document):

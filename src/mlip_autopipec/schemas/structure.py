@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from pydantic import Field, model_validator
 
+from mlip_autopipec.numerics.cells import isotropic_repeat
 from mlip_autopipec.schemas.base import Document
 
 Vector = tuple[float, float, float]
@@ -49,6 +50,15 @@ class AtomicStructure(Document):
         """Convert to ASE."""
         return Atoms(self.symbols, positions=self.positions, cell=self.cell, pbc=self.pbc)
 
+    def repeated(self, n_wanted: int) -> "AtomicStructure":
+        """Repeat along the periodic directions, as round as can be, to at least so many atoms."""
+        atoms = self.to_ase()
+        if not any(self.pbc):
+            return self
+        lengths = np.where(self.pbc, atoms.cell.lengths(), np.inf)
+        repeats = isotropic_repeat(lengths, len(atoms), n_wanted)
+        return self if repeats == (1, 1, 1) else AtomicStructure.from_ase(atoms.repeat(repeats))
+
     @property
     def n_atoms(self) -> int:
         """Number of atoms."""
@@ -65,6 +75,15 @@ class AtomicStructure(Document):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
+class LabelWeights(Document):
+    """How much a label counts in a fit, where not all of it counts in full."""
+
+    forces: list[float] = Field(
+        description="Weight of each atom's squared force residuals, 0 to 1 [1], shape (n_atoms,)."
+    )
+    energy: bool = Field(description="Whether its energy and stress count; forces do in any case.")
+
+
 class CandidateStructure(Document):
     """A structure that may be worth a label, with where it comes from."""
 
@@ -79,6 +98,9 @@ class CandidateStructure(Document):
     )
     audit: bool = Field(False, description="Judged certain, and to be labelled to see whether it is.")
     required: bool = Field(False, description="To be labelled whatever the selection thinks of it.")
+    weights: LabelWeights | None = Field(
+        None, description="How much its label will count in a fit; none if all of it counts in full."
+    )
 
 
 class CandidateSetDoc(Document):

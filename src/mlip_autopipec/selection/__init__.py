@@ -3,5 +3,6 @@
 from mlip_autopipec.selection.base import SelectionMaker
 from mlip_autopipec.selection.calibration import GammaCalibrationMaker
 from mlip_autopipec.selection.d_optimal import DOptimalSelectionMaker
+from mlip_autopipec.selection.embedding import EmbeddingMaker
 
-__all__ = ["DOptimalSelectionMaker", "GammaCalibrationMaker", "SelectionMaker"]
+__all__ = ["DOptimalSelectionMaker", "EmbeddingMaker", "GammaCalibrationMaker", "SelectionMaker"]

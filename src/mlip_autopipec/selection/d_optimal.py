@@ -12,6 +12,7 @@ from mlip_autopipec.numerics import greedy_d_optimal
 from mlip_autopipec.schemas import (
     CandidateStructure,
     LabelBatchDoc,
+    LabelWeights,
     LinearFitReport,
     PotentialDoc,
     SelectionDoc,
@@ -58,7 +59,8 @@ class DOptimalSelectionMaker(SelectionMaker):
         potential: PotentialDoc | None,
     ) -> SelectionDoc:
         """Choose; see :class:`SelectionMaker`."""
-        labelled = [item.label.structure for batch in batches for item in batch.labels]
+        items = [item for batch in batches for item in batch.labels]
+        labelled = [item.label.structure for item in items]
         fresh = _distinct(candidates, {structure.digest for structure in labelled})
         if not fresh:
             raise FitError(f"nothing is left to label: all {len(candidates)} candidates have labels already.")
@@ -73,11 +75,11 @@ class DOptimalSelectionMaker(SelectionMaker):
         theta = prior.guess if fitted is None else np.array(list(fitted.prior.values()))
         # In units of the noise, as the prior is, the noise itself drops out of the information.
         precision = np.diag(np.exp(prior.log_precision(theta)))
-        for structure in labelled:
-            rows = self._rows(design, structure.to_ase())
+        for item in items:
+            rows = self._rows(design, item.label.structure.to_ase(), item.weights)
             precision += rows.T @ rows
         choice = greedy_d_optimal(
-            [self._rows(design, c.structure.to_ase()) for c in fresh],
+            [self._rows(design, c.structure.to_ase(), c.weights) for c in fresh],
             precision,
             n_choose,
             required=[index for index, c in enumerate(fresh) if c.required],
@@ -104,12 +106,12 @@ class DOptimalSelectionMaker(SelectionMaker):
             basis.l_weight,
         )
 
-    def _rows(self, design: DesignMatrix, atoms: Atoms) -> Array:
+    def _rows(self, design: DesignMatrix, atoms: Atoms, weights: LabelWeights | None) -> Array:
         """Rows over their standard deviations; atoms out of each other's reach have none."""
         if not len(bonds(atoms, design.cutoff).i):
             return np.zeros((1, design.n_functions))
         scales = RowScales(self.energy_sigma, self.force_sigma, self.stress_sigma)
-        return design.block(atoms).weighted(scales)
+        return design.block(atoms).weighted(scales, weights=weights)
 
 
 def _distinct(candidates: list[CandidateStructure], known: set[str]) -> list[CandidateStructure]:

@@ -54,6 +54,7 @@ def label_batch(
                 gamma=candidate.gamma,
                 group=candidate.group,
                 audit=candidate.audit,
+                weights=candidate.weights,
             )
         )
     return LabelBatchDoc(labels=labels, failed=[], n_labels=len(labels), wall_time=0.0)

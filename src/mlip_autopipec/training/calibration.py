@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from mlip_autopipec.ace import DesignBlock
+from mlip_autopipec.ace import DesignBlock, RowScales, row_weights
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.schemas import ForceErrorCalibration
-from mlip_autopipec.training.linear import LinearFit, LinearProblem
+from mlip_autopipec.training.linear import LinearFit, LinearProblem, Target
 
 Array = NDArray[np.float64]
 
+_ENERGY, _FORCE, _STRESS = 0, 1, 2  # kinds of rows
 _MOST_ROWS = 3_000  # of one group when it is left out
 
 
@@ -44,6 +45,11 @@ def calibrate(
     -------
     ForceErrorCalibration
         The factor, and the errors of what was left out.
+
+    Raises
+    ------
+    FitError
+        A group cannot be left out, or no energy counts in the fit.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index, group in enumerate(problem.groups):
@@ -60,6 +66,8 @@ def calibrate(
         noise = fit.solution.noise * problem.scales.force
         error = np.linalg.norm(found[1].reshape(-1, 3), axis=1)
         ratios.append(error / np.sqrt(found[2] + 3.0 * noise**2))
+    if not sum(map(len, energies)):
+        raise FitError("no label's energy counts in the fit, so no error of an energy can be stated.")
     ratio = np.sort(np.concatenate(ratios))
     rank = min(int(np.ceil(level * (len(ratio) + 1))), len(ratio))
     return ForceErrorCalibration(
@@ -78,15 +86,17 @@ def _within(problem: LinearProblem, indices: list[int]) -> list[int]:
 
 
 def _left_out(group: LinearProblem, fit: LinearFit) -> tuple[Array, Array, Array]:
-    """Residuals of energies [eV/atom], forces [eV/Å] and force variances of a group that is left out."""
+    """Residuals of energies [eV/atom], forces [eV/Å] and force variances of a group that is left out.
+
+    Of rows that do not count in the fit there is no residual.
+    """
     blocks: list[DesignBlock] = [
         fit.design.block(atoms, stress=s)
         for atoms, s in zip(group.structures, group.with_stress, strict=True)
     ]
-    rows = np.vstack([b.weighted(group.scales, f) for b, f in zip(blocks, group.factors, strict=True)])
-    y = np.concatenate(
-        [t.weighted(group.scales, f) for t, f in zip(group.targets, group.factors, strict=True)]
-    )
+    parts = list(zip(blocks, group.targets, group.factors, strict=True))
+    rows = np.vstack([b.weighted(group.scales, f, t.weights) for b, t, f in parts])
+    y = np.concatenate([t.weighted(group.scales, f) for _, t, f in parts])
     reduced = rows @ fit.solution.covariance_factor / fit.solution.noise
     try:
         factor = linalg.cho_factor(np.eye(len(rows)) - reduced @ reduced.T)
@@ -94,16 +104,21 @@ def _left_out(group: LinearProblem, fit: LinearFit) -> tuple[Array, Array, Array
         raise FitError(f"a group of {len(rows)} rows cannot be left out of the fit: {error}.") from error
     residual = linalg.cho_solve(factor, y - rows @ fit.solution.coefficients)
     spread = fit.solution.noise**2 * (linalg.cho_solve(factor, np.eye(len(rows))).diagonal() - 1.0)
-    energies, forces, variances = [], [], []
-    start = 0
-    for target, f in zip(group.targets, group.factors, strict=True):
-        stop = start + 1 + len(target.forces)
-        energies.append(residual[start] * f * group.scales.energy)
-        forces.append(residual[start + 1 : stop] * f * group.scales.force)
-        variances.append(spread[start + 1 : stop] * (f * group.scales.force) ** 2)
-        start = stop + (0 if target.stress is None else 6)
+    scale, kind = np.hstack([_row_scales(t, group.scales, f) for _, t, f in parts])
+    residual, spread = residual * scale, spread * scale**2
     return (
-        np.array(energies),
-        np.concatenate(forces),
-        np.concatenate(variances).reshape(-1, 3).sum(axis=1),
+        residual[kind == _ENERGY],
+        residual[kind == _FORCE],
+        spread[kind == _FORCE].reshape(-1, 3).sum(axis=1),
     )
+
+
+def _row_scales(target: Target, scales: RowScales, factor: float) -> Array:
+    """Give standard deviation and kind of each row that counts, shape ``(2, n_rows)``."""
+    n = len(target.forces)
+    stressed = target.stress is not None
+    sigma = np.repeat([scales.energy, scales.force, scales.stress], [1, n, 6 if stressed else 0]) * factor
+    kind = np.repeat([_ENERGY, _FORCE, _STRESS], [1, n, 6 if stressed else 0])
+    weight = row_weights(target.weights, n // 3, stress=stressed)
+    counts = weight > 0.0
+    return np.vstack([sigma[counts] / np.sqrt(weight[counts]), kind[counts]])

@@ -16,10 +16,13 @@ from mlip_autopipec.ace import (
     DesignMatrix,
     PairBaseline,
     RowScales,
+    RowWeights,
     active_set_inverse,
+    apply_weights,
     build_basis,
     default_prior,
     function_counts,
+    row_weights,
     unseen_distance,
 )
 from mlip_autopipec.numerics import EvidenceFit, Moments, evidence_fit, maxvol
@@ -44,11 +47,19 @@ class Target:
         In eV/Å, shape ``(3 n_atoms,)``.
     stress
         In eV/Å^3, Voigt order xx yy zz yz xz xy, shape ``(6,)``; none where there is no label of it.
+    weights
+        How much each of these counts in the sum of squares; none if all count in full.
     """
 
     energy: float
     forces: Array
     stress: Array | None
+    weights: RowWeights | None = None
+
+    @property
+    def n_counted(self) -> float:
+        """Sum of the weights of its rows, dimensionless: the number of observations that they amount to."""
+        return float(row_weights(self.weights, len(self.forces) // 3, stress=self.stress is not None).sum())
 
     def weighted(self, scales: RowScales, factor: float) -> Array:
         """Order and weight the numbers as ``DesignBlock.weighted`` does the rows.
@@ -63,12 +74,12 @@ class Target:
         Returns
         -------
         numpy.ndarray
-            Shape ``(1 + 3 n_atoms (+ 6),)``.
+            Shape ``(1 + 3 n_atoms (+ 6),)``; fewer where rows do not count.
         """
         parts = [np.array([self.energy / scales.energy]), self.forces / scales.force]
         if self.stress is not None:
             parts.append(self.stress / scales.stress)
-        return np.concatenate(parts) / factor
+        return apply_weights(np.concatenate(parts) / factor, self.weights, len(self.forces) // 3)
 
 
 class Expectation(NamedTuple):
@@ -201,7 +212,7 @@ def targets_of(training: TrainingSet, baseline: PairBaseline | None) -> list[Tar
             forces = forces - base_forces.ravel()
             if stress is not None:
                 stress = stress + full_3x3_to_voigt_6_stress(virial) / atoms.get_volume()
-        found.append(Target(float(energy), forces, stress))
+        found.append(Target(float(energy), forces, stress, item.weights))
     return found
 
 
@@ -261,7 +272,8 @@ def fit_linear(problem: LinearProblem, spec: BasisSpec) -> LinearFit:
     moments = Moments(design.n_functions)
     blocks = design.blocks(problem.structures, problem.with_stress)
     for block, target, factor in zip(blocks, problem.targets, problem.factors, strict=True):
-        moments.add(block.weighted(problem.scales, factor), target.weighted(problem.scales, factor))
+        rows = block.weighted(problem.scales, factor, target.weights)
+        moments.add(rows, target.weighted(problem.scales, factor), target.n_counted)
     return _solved(problem, spec, basis, design, moments, tightness=0.0)
 
 

@@ -245,6 +245,11 @@ class PacemakerFitMaker(FitMaker):
     def _write_data(
         self, directory: Path, training: TrainingSet, fitted: list[int], tested: list[int]
     ) -> None:
+        if self.weighting == "energy" and any(item.weights is not None for item in training.labels):
+            raise ConfigError(
+                "'weighting' energy leaves the weights to pacemaker, but labels bring weights of their own.",
+                hint="take weighting: importance.",
+            )
         factors = importance(training, self.energy_scale) if self.weighting == "importance" else None
         for name, chosen in ((asked.TRAINING_DATA, fitted), (asked.TEST_DATA, tested)):
             if chosen:

@@ -7,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from mlip_autopipec.schemas import LabelWeights
 from mlip_autopipec.training.dataset import TrainingSet
 
 Array = NDArray[np.float64]
@@ -29,7 +30,7 @@ def write_dataset(
         Cut-off radius in Å.
     factors
         How much looser each structure of the training set may be fitted, dimensionless, shape
-        ``(n_structures,)``; without them pacemaker weighs.
+        ``(n_structures,)``; without them pacemaker weighs, unless labels bring weights of their own.
     """
     import pandas as pd
 
@@ -43,9 +44,12 @@ def write_dataset(
         "forces": [np.array(training.labels[i].label.forces, dtype=float) for i in chosen],
         "name": [row_name(training.labels[i].label_id) for i in chosen],
     }
+    weights = [training.labels[i].weights for i in chosen]
+    if factors is None and any(w is not None for w in weights):
+        factors = np.ones(len(training.structures))
     if factors is not None:
         sizes = [len(training.structures[i]) for i in chosen]
-        energy, forces = loss_weights(factors[list(chosen)], sizes)
+        energy, forces = loss_weights(factors[list(chosen)], sizes, weights)
         columns |= {"w_energy": list(energy), "w_forces": list(forces)}
     # pandas 3 would store text as a type of its own, which pandas 2 cannot unpickle.
     kinds = {"energy_corrected": float, "w_energy": float}
@@ -70,11 +74,13 @@ def row_name(label_id: str) -> str:
     return f"label {label_id}"
 
 
-def loss_weights(factors: Array, sizes: Sequence[int]) -> tuple[Array, list[Array]]:
+def loss_weights(
+    factors: Array, sizes: Sequence[int], weights: Sequence[LabelWeights | None] | None = None
+) -> tuple[Array, list[Array]]:
     r"""Weights of energies and forces in pacemaker's loss.
 
-    .. math:: w^E_i \propto s_i^{-2}, \quad \sum_i w^E_i = 1, \qquad
-              w^F_{ia} \propto s_i^{-2}, \quad \sum_{ia} w^F_{ia} = 1
+    .. math:: w^E_i \propto c_i s_i^{-2}, \quad \sum_i w^E_i = 1, \qquad
+              w^F_{ia} \propto c_{ia} s_i^{-2}, \quad \sum_{ia} w^F_{ia} = 1
 
     Parameters
     ----------
@@ -82,19 +88,25 @@ def loss_weights(factors: Array, sizes: Sequence[int]) -> tuple[Array, list[Arra
         Looseness :math:`s_i` of each structure, dimensionless, shape ``(n_structures,)``.
     sizes
         Number of atoms of each structure.
+    weights
+        Weights c of its energy (0 or 1) and of its atoms' forces, where they are not all 1.
 
     Returns
     -------
     energy
-        Dimensionless, shape ``(n_structures,)``.
+        Dimensionless, shape ``(n_structures,)``; zeros if no energy counts.
     forces
         Dimensionless, one array of shape ``(n_atoms,)`` for each structure.
     """
-    weights = np.asarray(factors, dtype=float) ** -2
-    total = float(np.dot(weights, sizes))
-    return weights / weights.sum(), [
-        np.full(n, weight / total) for weight, n in zip(weights, sizes, strict=True)
+    every = weights or [None] * len(sizes)
+    loose = np.asarray(factors, dtype=float) ** -2
+    energy = loose * np.array([1.0 if w is None else float(w.energy) for w in every])
+    forces = [
+        s * (np.ones(n) if w is None else np.array(w.forces))
+        for s, n, w in zip(loose, sizes, every, strict=True)
     ]
+    total = sum(float(f.sum()) for f in forces)
+    return energy / (energy.sum() or 1.0), [f / total for f in forces]
 
 
 def portable(atoms: Atoms, cutoff: float) -> Atoms:
