@@ -126,6 +126,24 @@ def test_gamma_halts_the_walk_and_a_refit_goes_on_from_the_same_frame(walk, walk
     assert other.get_all_distances(mic=True) == pytest.approx(one.get_all_distances(mic=True), abs=1e-9)
     assert again.gamma_start == pytest.approx(again.frames[0].gamma)
     assert again.thermo.temperature[0] == pytest.approx(run.thermo.temperature[-1], rel=1e-6)
+    assert run.replayed == []
+    assert [(f.detail, f.gamma_before) for f in again.replayed] == [(f.detail, f.gamma) for f in run.frames]
+    assert again.replayed[-1].gamma_after == pytest.approx(again.gamma_start)
+    assert run.certain is None
+    assert again.certain.structure == again.final
+    assert (again.certain.audit, again.certain.gamma) == (True, again.thermo.gamma[-1])
+
+
+def test_another_limit_of_gamma_takes_the_place_of_the_rules(
+    walk, walker, copper, crystal, tmp_path, monkeypatch
+):
+    maker = LammpsMDMaker(stop_rule=StopRule(gamma=90.0, temperature_ratio=50), gamma_every=2)
+    monkeypatch.chdir(tmp_path)
+    run = maker.make.original(maker, copper, walker(2500.0, 400), crystal, gamma_limit=2.5)
+    assert (run.end_reason, run.gamma_limit) == ("gamma", 2.5)
+    assert run.gamma_max > 2.5 >= max(run.thermo.gamma[:-1])
+    assert maker.stop_rule.gamma == 90.0
+    assert maker.stop_rule.at(0.3).gamma == 2.0
 
 
 def test_only_the_largest_grades_are_kept(walk, walker):

@@ -1,6 +1,9 @@
 """Two speeds: the loop fits fast, the slow fit comes at milestones and at the end."""
 
+from dataclasses import replace
+
 import pytest
+from jobflow import OutputReference
 
 from mlip_autopipec.config import MLIPConfig
 from mlip_autopipec.flows.active_learning import ActiveLearningMaker
@@ -44,10 +47,42 @@ def test_without_a_slow_fit_the_last_fast_one_is_delivered():
 
 @pytest.mark.parametrize(("generation", "n_slow"), [(1, 0), (2, 1), (3, 0), (4, 1)])
 def test_milestones_come_every_so_many_generations(maker, generation, n_slow):
-    flow = maker._generation(state(generation), ["run"])
+    flow = maker._generation(state(generation), ["run"], [])
     assert len(slow(flow)) == n_slow
     decision = flow.jobs[-1]
     assert len(decision.function_args[0].milestones) == n_slow
+
+
+def stages(flow):
+    return {job.metadata["stage"]: job for job, _ in flow.iterflow() if "stage" in job.metadata}
+
+
+def test_gamma_is_calibrated_by_the_potential_that_walked(maker):
+    made = stages(maker._generation(state(1, calibration="c0"), ["run"], []))
+    potential, batch, previous = made["calibrate"].function_args
+    assert (potential.uuid, batch.uuid, previous.uuid) == ("p0", made["label"].uuid, "c0")
+    assert made["decide"].function_args[0].calibration == made["calibrate"].uuid
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_walks_halt_at_the_calibrated_grade_if_asked_to(maker, calibrated):
+    maker = replace(maker, calibrated=calibrated)
+    assert stages(maker._exploration(state(1), None))["explore"].function_kwargs["gamma_limit"] is None
+    made = stages(maker._generation(state(1), ["run"], []))
+    limit = made["explore"].function_kwargs["gamma_limit"]
+    if calibrated:
+        assert limit == made["calibrate"].output.threshold
+    else:
+        assert limit is None
+
+
+def test_audits_are_candidates_that_must_be_labelled(maker):
+    made = stages(maker._generation(state(1), ["run"], ["quiet"]))
+    frames, certain = made["select"].function_args[0]
+    assert (frames.uuid, certain[0].uuid) == ("run", "quiet")
+    assert certain[0] == OutputReference("quiet").certain
+    small = stages(maker._generation(state(1), ["run"], ["quiet"], embed=True))["embed"]
+    assert [start.uuid for start in small.function_args[2]] == ["run", "quiet"]
 
 
 def test_the_configuration_asks_for_it(tmp_path):

@@ -8,9 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlip_autopipec.errors import ConfigError
-from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, halt_rate_limit, moved, new_round
+from mlip_autopipec.flows.progress import (
+    LoopLimits,
+    Outcome,
+    advanced,
+    audits,
+    halt_rate_limit,
+    moved,
+    new_round,
+)
 from mlip_autopipec.schemas import (
     AtomicStructure,
+    CandidateStructure,
     ErrorStatistics,
     ExplorationDoc,
     ThermoTable,
@@ -235,6 +244,28 @@ def test_the_loop_always_ends(outcomes):
         now = now.model_copy(update=update)
     assert now.stop_reason is not None
     assert generation < LIMITS.max_generations
+
+
+# Audits
+
+
+def ended(index):
+    done = run(walker(index))
+    end = CandidateStructure(structure=done.final, origin="md", audit=True, required=True)
+    return done.model_copy(update={"certain": end})
+
+
+@pytest.mark.parametrize(
+    ("n_labels", "n_audited", "n"), [(0, 0, 0), (20, 0, 1), (20, 1, 0), (21, 1, 1), (200, 1, 2)]
+)
+def test_as_many_audits_as_are_due_and_possible(n_labels, n_audited, n):
+    before = state(n_labels=n_labels, n_audited=n_audited)
+    runs = [ended(0), run(walker(1), "gamma", end=3), ended(2)]
+    chosen = audits(before, Outcome(runs, ["a", "b", "c"], ERRORS, 0, 0), 0.05, seed=1)
+    assert len(chosen) == n
+    assert set(chosen) <= {"a", "c"}
+    assert chosen == audits(before, Outcome(runs, ["a", "b", "c"], ERRORS, 0, 0), 0.05, seed=1)
+    assert audits(before, Outcome(runs, ["a", "b", "c"], ERRORS, 0, 0), 0.0, seed=1) == []
 
 
 # Statistics of halts

@@ -213,6 +213,12 @@ class ExplorationConfig(Section):
     gamma_select: Annotated[float, Field(ge=1.0)] | None = Field(
         None, description="Grade above which a frame becomes a candidate, MaxVol scale [1]."
     )
+    tolerated_error: Positive | None = Field(
+        None, description="Force error that is still good enough; gamma is calibrated to it [eV/Å]."
+    )
+    calibrated: bool | None = Field(
+        None, description="Whether walks halt where 10 % of the forces exceed it, once that grade is known."
+    )
     gamma_every: Count | None = Field(None, description="Steps between two grades [1].")
     smallest_distance: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None, description="Distance that ends a walk, of that where the potential's core begins [1]."
@@ -240,6 +246,9 @@ class LoopConfig(Section):
     n_initial: Count | None = Field(None, description="Labels of the first fit [1].")
     batch_size: Count | None = Field(None, description="Labels of a later generation [1].")
     quiet_rounds: Count | None = Field(None, description="Rounds without a halt that end the loop [1].")
+    audit_share: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None, description="Share of labels for frames judged certain, to count those that were not [1]."
+    )
     max_halt_rate: Positive | None = Field(
         None, description="Halts must be rarer than this, with 95 % confidence, before the loop ends [1/ns]."
     )

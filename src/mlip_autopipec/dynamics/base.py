@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobflow import Maker, job
@@ -26,13 +26,14 @@ class ExplorationMaker(Maker, ABC):
     name: str = "explore"
     stop_rule: StopRule = field(default_factory=StopRule)
 
-    @job(output_schema=ExplorationDoc, data=["thermo", "frames", "final", "restart"])
+    @job(output_schema=ExplorationDoc, data=["thermo", "frames", "certain", "final", "restart"])
     def make(
         self,
         potential: PotentialDoc,
         walker: Walker,
         structure: AtomicStructure,
         previous: ExplorationDoc | None = None,
+        gamma_limit: float | None = None,
     ) -> ExplorationDoc:
         """Run one walker with one potential.
 
@@ -46,13 +47,16 @@ class ExplorationMaker(Maker, ABC):
             Where it starts.
         previous
             The exploration whose end it continues from; none to start afresh.
+        gamma_limit
+            Grade that halts it instead of the rule's, e.g. a calibrated one, MaxVol scale.
 
         Returns
         -------
         ExplorationDoc
             The run.
         """
-        return self.explore(potential, walker, structure, previous, Path.cwd())
+        maker = self if gamma_limit is None else replace(self, stop_rule=self.stop_rule.at(gamma_limit))
+        return maker.explore(potential, walker, structure, previous, Path.cwd())
 
     def check_elements(self, elements: Sequence[str]) -> None:
         """Check that the settings suit a material, before anything runs.

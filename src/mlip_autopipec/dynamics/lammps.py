@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from mlip_autopipec.ace import load_potential
 from mlip_autopipec.dynamics.base import ExplorationMaker
 from mlip_autopipec.dynamics.lammps_conditions import MDConditions
 from mlip_autopipec.dynamics.lammps_inprocess import run_inprocess
@@ -19,8 +20,9 @@ from mlip_autopipec.dynamics.lammps_result import (
     thermo,
 )
 from mlip_autopipec.dynamics.observer import candidates
+from mlip_autopipec.dynamics.replay import replayed
 from mlip_autopipec.errors import ConfigError, StructureError
-from mlip_autopipec.schemas import AtomicStructure, ExplorationDoc, PotentialDoc, Walker
+from mlip_autopipec.schemas import AtomicStructure, CandidateStructure, ExplorationDoc, PotentialDoc, Walker
 from mlip_autopipec.schemas.files import pack_file
 
 
@@ -95,11 +97,14 @@ class LammpsMDMaker(MDConditions, ExplorationMaker):
         self._check(potential, structure)
         structure = structure.repeated(self.min_atoms)
         program, reason = choose_backend(self.backend, self.command)
-        task = MDTask(
-            potential, walker, structure, previous, directory, self, self.stop_rule, self.gamma_select
-        )
+        select = min(self.gamma_select, self.stop_rule.gamma)
+        task = MDTask(potential, walker, structure, previous, directory, self, self.stop_rule, select)
         run = run_inprocess(task) if program is None else run_program(task, program)
-        return self._document(task, run, reason, perf_counter() - begin)
+        done = self._document(task, run, reason, perf_counter() - begin)
+        if previous is None or not previous.frames:
+            return done
+        again = replayed(load_potential(potential, directory), previous.frames)
+        return done.model_copy(update={"replayed": again})
 
     def _check(self, potential: PotentialDoc, structure: AtomicStructure) -> None:
         unknown = sorted(set(structure.symbols) - set(potential.elements))
@@ -137,12 +142,28 @@ class LammpsMDMaker(MDConditions, ExplorationMaker):
                 detail=f"MD at {walker.temperature:g} K",
                 group=trajectory(walker),
             ),
+            certain=_certain(task, run, gamma[-1]),
             final=AtomicStructure.from_ase(run.last),
             restart=pack_file(run.restart) if run.restart else None,
             n_swaps_tried=tried,
             n_swaps=accepted,
             wall_time=wall_time,
         )
+
+
+def _certain(task: MDTask, run: MDRun, gamma: float) -> CandidateStructure | None:
+    """Offer the end of a completed run to an audit."""
+    if run.ending[0] != "completed":
+        return None
+    return CandidateStructure(
+        structure=AtomicStructure.from_ase(run.last),
+        origin="md",
+        detail=f"MD at {task.walker.temperature:g} K, its end, judged certain",
+        gamma=gamma,
+        group=trajectory(task.walker),
+        audit=True,
+        required=True,
+    )
 
 
 def trajectory(walker: Walker) -> str:

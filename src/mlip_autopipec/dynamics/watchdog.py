@@ -1,13 +1,15 @@
 """The watchdog: when an exploration must stop, the same for every engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
-from typing import Literal
+from typing import Literal, Self
 
 from monty.json import MSONable
 
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.schemas import EndReason
+
+_LOWEST = 2.0  # of a limit that is not the user's own: at 1 begins what the training set holds
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,21 @@ class StopRule(MSONable):
         if self.energy_change is not None:
             limits.append(Limit("energy", ">", self.energy_change))
         return [*limits, Limit("gamma", ">", self.gamma)]
+
+    def at(self, gamma: float) -> Self:
+        """Put the limit of gamma elsewhere.
+
+        Parameters
+        ----------
+        gamma
+            The new limit, MaxVol scale; at least 2 is taken, for a walk must be able to begin.
+
+        Returns
+        -------
+        StopRule
+            The rule with the new limit.
+        """
+        return replace(self, gamma=max(gamma, _LOWEST))
 
     def verdict(self, signs: Signs) -> tuple[EndReason, float] | None:
         """Judge one step.

@@ -8,7 +8,7 @@ from jobflow import Flow, Job, Maker, OutputReference, Response, job
 
 from mlip_autopipec.dynamics import ExplorationMaker, LammpsMDMaker
 from mlip_autopipec.errors import ConfigError
-from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, halt_rate_limit, new_round
+from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, halt_rate_limit, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import SeedStructuresMaker
 from mlip_autopipec.oracle import LabelBatchMaker
@@ -22,7 +22,12 @@ from mlip_autopipec.schemas import (
     Walker,
     WorkflowState,
 )
-from mlip_autopipec.selection import DOptimalSelectionMaker, EmbeddingMaker, SelectionMaker
+from mlip_autopipec.selection import (
+    DOptimalSelectionMaker,
+    EmbeddingMaker,
+    GammaCalibrationMaker,
+    SelectionMaker,
+)
 from mlip_autopipec.training import FitMaker, LinearAceFitMaker
 
 
@@ -49,6 +54,8 @@ class ActiveLearningMaker(Maker):
         Walks.
     embedding_maker
         Cuts small periodic cells for the oracle out of frames that are too large for it.
+    calibration_maker
+        Learns what gamma means in eV/Å from the labels of each generation.
     validation_maker
         Judges the potential in the end.
     limits
@@ -61,6 +68,11 @@ class ActiveLearningMaker(Maker):
         Labels of the first fit, beyond which only required structures go.
     batch_size
         Labels of a later generation, likewise.
+    audit_share
+        Share of the labels that go to frames judged certain, to count those that were not.
+    calibrated
+        Whether walks halt at the grade where forces become too wrong, once it is known, instead of at that of
+        the stop rule.
     milestone_every
         Generations between two slow fits; 0 for the one at the end alone.
     seed
@@ -75,12 +87,15 @@ class ActiveLearningMaker(Maker):
     final_fit_maker: FitMaker | None = None
     exploration_maker: ExplorationMaker = field(default_factory=LammpsMDMaker)
     embedding_maker: EmbeddingMaker = field(default_factory=EmbeddingMaker)
+    calibration_maker: GammaCalibrationMaker = field(default_factory=GammaCalibrationMaker)
     validation_maker: ValidationMaker = field(default_factory=ValidationMaker)
     limits: LoopLimits = field(default_factory=LoopLimits)
     temperatures: tuple[float, ...] = (300.0, 600.0, 900.0)
     n_steps: int = 5000
     n_initial: int = 16
     batch_size: int = 4
+    audit_share: float = 0.05
+    calibrated: bool = False
     milestone_every: int = 0
     seed: int = 0
 
@@ -168,7 +183,8 @@ class ActiveLearningMaker(Maker):
         Response
             The next generation, or validation and the final document.
         """
-        state = advanced(state, Outcome(runs, run_ids, errors, n_labels, len(failed or [])), self.limits)
+        outcome = Outcome(runs, run_ids, errors, n_labels, len(failed or []))
+        state = advanced(state, outcome, self.limits)
         embed = any(run.final.n_atoms > self.embedding_maker.embed_above for run in runs)
         if state.stop_reason is not None:
             return Response(replace=self._conclusion(state, embed=embed))
@@ -180,20 +196,26 @@ class ActiveLearningMaker(Maker):
         uncertain = [uuid for run, uuid in zip(runs, run_ids, strict=True) if run.halted and run.frames]
         if not uncertain:
             return Response(replace=self._exploration(state, errors))
-        return Response(replace=self._generation(state, uncertain, embed=embed))
+        audited = audits(state, outcome, self.audit_share, self.seed)
+        state = state.model_copy(update={"n_audited": state.n_audited + len(audited)})
+        return Response(replace=self._generation(state, uncertain, audited, embed=embed))
 
-    def _generation(self, state: WorkflowState, uncertain: list[str], *, embed: bool = False) -> Flow:
+    def _generation(
+        self, state: WorkflowState, uncertain: list[str], audited: list[str], *, embed: bool = False
+    ) -> Flow:
         """Select, label and refit; then walk on. Frames that are too large are embedded before."""
-        candidates = [OutputReference(uuid).frames for uuid in uncertain]
+        candidates: list[Any] = [OutputReference(uuid).frames for uuid in uncertain]
+        candidates += [[OutputReference(uuid).certain] for uuid in audited]
         made: list[Job] = []
         if embed:
-            small = self._embedding(state, uncertain, candidates)
+            small = self._embedding(state, [*uncertain, *audited], candidates)
             candidates = [small.output.candidates]
             made.append(small)
         batches = [OutputReference(uuid) for uuid in state.batches]
         budget = min(self.batch_size, self.limits.max_labels - state.n_labels)
         chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
         labels = self.label_maker.make(chosen.output)
+        calibration = self._calibration(state, labels.output)
         fit = self.fit_maker.make([*batches, labels.output])
         _tag(chosen, "select", state.generation)
         _tag(labels, "label", state.generation, dynamic=True)
@@ -202,9 +224,10 @@ class ActiveLearningMaker(Maker):
             update={
                 "batches": [*state.batches, labels.uuid],
                 "potentials": [*state.potentials, fit.uuid],
+                "calibration": calibration.uuid,
             }
         )
-        made += [chosen, labels, fit]
+        made += [chosen, labels, calibration, fit]
         if self.milestone_every and state.generation % self.milestone_every == 0:
             milestone = self._slow_fit(state)
             if milestone is not None:
@@ -219,6 +242,13 @@ class ActiveLearningMaker(Maker):
         small = self.embedding_maker.make(OutputReference(state.potential), frames, starts, crystals)
         _tag(small, "embed", state.generation)
         return small
+
+    def _calibration(self, state: WorkflowState, batch: OutputReference) -> Job:
+        """Learn from new labels what the grades of the potential meant that had not seen them."""
+        before = OutputReference(state.calibration) if state.calibration else None
+        calibration = self.calibration_maker.make(OutputReference(state.potential), batch, before)
+        _tag(calibration, "calibrate", state.generation)
+        return calibration
 
     def _slow_fit(self, state: WorkflowState) -> Job | None:
         """Fit to all labels so far, started from the current potential."""
@@ -249,7 +279,12 @@ class ActiveLearningMaker(Maker):
     def _walk(self, walker: Walker, state: WorkflowState) -> Job:
         previous = OutputReference(walker.resume_from) if walker.resume_from else None
         start = OutputReference(state.seeds).reference[walker.start]
-        run = self.exploration_maker.make(OutputReference(state.potential), walker, start, previous)
+        limit = (
+            OutputReference(state.calibration).threshold if self.calibrated and state.calibration else None
+        )
+        run = self.exploration_maker.make(
+            OutputReference(state.potential), walker, start, previous, gamma_limit=limit
+        )
         run.append_name(f" {walker.temperature:g} K")
         _tag(run, "explore", state.generation)
         return run

@@ -16,7 +16,7 @@ from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import Prototype, SeedStructuresMaker, prototypes
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker, VaspStaticMaker
 from mlip_autopipec.schemas import AtomicStructure
-from mlip_autopipec.selection import DOptimalSelectionMaker, EmbeddingMaker
+from mlip_autopipec.selection import DOptimalSelectionMaker, EmbeddingMaker, GammaCalibrationMaker
 from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
 from mlip_autopipec.training.tuning import BasisTuner
 from mlip_autopipec.validation import EosMaker, HeldOutMaker, StabilityMaker
@@ -28,7 +28,7 @@ Class = type[Any]  # a Maker or a group of its parameters: any dataclass
 _OWNERS: dict[str, tuple[Class, ...]] = {
     "generation": (SeedStructuresMaker,),
     "training": (LinearAceFitMaker, BasisTuner, ActiveLearningMaker),
-    "exploration": (LammpsMDMaker, StopRule, EmbeddingMaker, ActiveLearningMaker),
+    "exploration": (LammpsMDMaker, StopRule, EmbeddingMaker, GammaCalibrationMaker, ActiveLearningMaker),
     "active_learning": (ActiveLearningMaker, LoopLimits),
     "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker),
 }
@@ -241,6 +241,7 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
         fit_maker=LinearAceFitMaker(**fit, tuner=tuner, seed=seed),
         final_fit_maker=final,
         embedding_maker=EmbeddingMaker(**part("exploration", EmbeddingMaker)),
+        calibration_maker=GammaCalibrationMaker(**part("exploration", GammaCalibrationMaker)),
         exploration_maker=LammpsMDMaker(**walk, stop_rule=StopRule(**part("exploration", StopRule))),
         validation_maker=ValidationMaker(
             label_maker=label_maker,

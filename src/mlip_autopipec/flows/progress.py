@@ -141,6 +141,31 @@ class Outcome:
     n_failed: int
 
 
+def audits(state: WorkflowState, outcome: Outcome, share: float, seed: int) -> list[str]:
+    """Choose the walks whose certain ends are labelled to see whether they are.
+
+    Parameters
+    ----------
+    state
+        The state after the generation.
+    outcome
+        What the generation brought.
+    share
+        Audits over all labels of the loop, dimensionless.
+    seed
+        Seed of the campaign.
+
+    Returns
+    -------
+    list[str]
+        Ids of explorations that walked to their end; as many as are due, if there are as many.
+    """
+    ids = [uuid for run, uuid in zip(outcome.runs, outcome.run_ids, strict=True) if run.certain is not None]
+    due = math.ceil(share * state.n_labels) - state.n_audited
+    order = np.random.default_rng([seed, state.generation]).permutation(len(ids))
+    return [ids[i] for i in order[: max(due, 0)]]
+
+
 def advanced(state: WorkflowState, outcome: Outcome, limits: LoopLimits) -> WorkflowState:
     """Move the state on by one generation.
 

@@ -11,9 +11,11 @@ from mlip_autopipec.schemas import (
     ErrorStatistics,
     FailedLabel,
     Fingerprint,
+    GammaCalibrationDoc,
     GenerationRecord,
     LabelledStructure,
     PotentialDoc,
+    ReplayedFrame,
     StopReason,
     ThermoTable,
     ValidationDoc,
@@ -71,6 +73,7 @@ class Walk:
     gamma_start: float
     gamma_max: float
     thermo: ThermoTable
+    replayed: list[ReplayedFrame]
     wall_time: float
 
     @property
@@ -120,6 +123,8 @@ class Campaign:
         One a generation that fitted.
     slow_fits
         Those of milestones and of the end.
+    calibration
+        What gamma meant in the last generation that was labelled.
     walks
         All walks, in the order of their generations.
     cells
@@ -137,6 +142,7 @@ class Campaign:
     failed: tuple[LostLabel, ...] = ()
     fits: tuple[Fit, ...] = ()
     slow_fits: tuple[Fit, ...] = ()
+    calibration: GammaCalibrationDoc | None = None
     walks: tuple[Walk, ...] = ()
     cells: tuple[tuple[int, EmbeddedCell], ...] = ()
     potential: PotentialDoc | None = None

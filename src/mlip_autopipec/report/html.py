@@ -13,6 +13,7 @@ from mlip_autopipec.report import details, sections
 from mlip_autopipec.report.campaign import Campaign
 from mlip_autopipec.report.read import read_campaign
 from mlip_autopipec.report.tables import join
+from mlip_autopipec.report.trust import trust
 from mlip_autopipec.report.words import VERDICT_WORDS
 from mlip_autopipec.schemas.files import write_atomic
 
@@ -74,6 +75,7 @@ def report_page(campaign: Campaign) -> str:
             sections.judgement(campaign),
             sections.learning(campaign),
             sections.walks(campaign),
+            trust(campaign),
             details.small_cells(campaign),
             sections.physics(campaign),
             sections.costs(campaign),

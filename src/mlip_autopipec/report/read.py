@@ -16,6 +16,7 @@ from mlip_autopipec.schemas import (
     EmbeddedCell,
     EmbeddingDoc,
     ExplorationDoc,
+    GammaCalibrationDoc,
     GenerationRecord,
     LabelBatchDoc,
     LabelDoc,
@@ -62,6 +63,7 @@ def read_campaign(store: JobStore, *, job_ids: Collection[str] | None = None) ->
         failed=failed,
         fits=fits,
         slow_fits=reader.fits(end, "refine"),
+        calibration=reader.calibration(end),
         walks=walks,
         cells=reader.cells(end),
         potential=None if potential is None else load_output(store, potential),
@@ -101,6 +103,12 @@ class _Reader:
 
     def end(self) -> CampaignDoc | None:
         found = list(self.stage("conclude", CampaignDoc))
+        return load_output(self.store, found[-1].uuid) if found else None
+
+    def calibration(self, end: CampaignDoc | None) -> GammaCalibrationDoc | None:
+        if end is not None:
+            return load_output(self.store, end.state.calibration) if end.state.calibration else None
+        found = list(self.stage("calibrate", GammaCalibrationDoc))
         return load_output(self.store, found[-1].uuid) if found else None
 
     def validation(self, end: CampaignDoc | None) -> ValidationDoc | None:

@@ -11,7 +11,7 @@ from mlip_autopipec.schemas.dataset import (
     OutlierKind,
 )
 from mlip_autopipec.schemas.embedding import EmbeddedCell, EmbeddingDoc
-from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ThermoTable, Walker
+from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ReplayedFrame, ThermoTable, Walker
 from mlip_autopipec.schemas.fit import (
     BasisChoice,
     BasisTrial,
@@ -103,6 +103,7 @@ __all__ = [
     "ProbeDoc",
     "ProbeRole",
     "ProbeRow",
+    "ReplayedFrame",
     "SelectionDoc",
     "StabilityDoc",
     "StopReason",

@@ -50,6 +50,14 @@ class ThermoTable(Document):
     gamma: list[float] = Field(description="Largest extrapolation grade over the atoms, MaxVol scale [1].")
 
 
+class ReplayedFrame(Document):
+    """A frame of the run before, graded again with the potential that was fitted since."""
+
+    detail: str = Field(description="Which frame it is.")
+    gamma_before: float = Field(description="Grade by the potential that met it [1].")
+    gamma_after: float = Field(description="Grade by the potential that goes on [1].")
+
+
 class ExplorationDoc(Document):
     """One run of a walker with one potential."""
 
@@ -73,6 +81,13 @@ class ExplorationDoc(Document):
     gamma_max: float = Field(description="Largest gamma of the run, MaxVol scale [1].")
     thermo: ThermoTable = Field(description="Log of the run.")
     frames: list[CandidateStructure] = Field(description="Extrapolative frames worth a label, in time order.")
+    certain: CandidateStructure | None = Field(
+        None, description="End of a completed run, judged certain: what an audit labels."
+    )
+    replayed: list[ReplayedFrame] = Field(
+        default_factory=list,
+        description="Extrapolative frames of the run it continues, graded with the new potential.",
+    )
     final: AtomicStructure = Field(description="Last graded structure; broken if the end is not sane.")
     restart: FileData | None = Field(
         None, repr=False, description="Restart file of the engine at the end; none if the end is not sane."

@@ -32,6 +32,8 @@ class WorkflowState(Document):
     generation: int = Field(0, description="Number of the current generation [1].")
     round: int = Field(0, description="Number of the current round of walks [1].")
     quiet_rounds: int = Field(0, description="Rounds in a row without any halt [1].")
+    calibration: str | None = Field(None, description="Id of the job that last calibrated gamma.")
+    n_audited: int = Field(0, description="Frames judged certain but sent to the oracle [1].")
     quiet_walks: int = Field(0, description="Runs since the last halt, all with the current potential [1].")
     quiet_time: float = Field(0.0, description="Simulated time of those runs [ps].")
     round_halts: int = Field(0, description="Halts in the current round so far [1].")

@@ -108,8 +108,8 @@ class EmbeddingMaker(Maker):
         ]
         small = [frame for frame, _ in frames if frame.structure.n_atoms <= self.embed_above]
         embedded = [candidate for candidate, _ in found if candidate is not None]
-        whole = [frame for frame, _ in refused if frame.required]
-        met = [frame for frame, _ in refused if frame.origin != "held_out"]
+        whole = [frame for frame, _ in refused if frame.required and not frame.audit]
+        met = [frame for frame, _ in refused if frame.origin != "held_out" and not frame.audit]
         if not (small or embedded or whole) and met:
             whole = [max(met, key=lambda frame: frame.gamma or 0.0)]
         # A selection by information alone would prefer the other large ones, whatever they cost.

@@ -1,0 +1,54 @@
+"""What gamma was worth, in the report."""
+
+from mlip_autopipec.report import read_campaign, report_page
+from mlip_autopipec.report.trust import calibration_figure
+from mlip_autopipec.schemas import GammaCalibrationDoc, ReplayedFrame
+
+
+def calibration(**update):
+    values = {
+        "level": 0.9,
+        "tolerated_error": 0.3,
+        "gamma": [0.5 + 0.1 * i for i in range(60)],
+        "force_error": [0.0] + [0.01 * i for i in range(59)],
+        "n_structures": 3,
+        "edges": [0.5, 2.5, 4.5],
+        "quantiles": [0.18, 0.38, 0.57],
+        "counts": [20, 20, 20],
+        "threshold": 2.5,
+        "n_audited": 4,
+        "missed": ["x"],
+        "missed_share": (0.006, 0.806),
+    }
+    return GammaCalibrationDoc(**(values | update))
+
+
+def test_the_figure_has_points_quantiles_and_the_tolerated_error():
+    plot = calibration_figure(calibration())
+    assert "γ when it was met [1]" in plot.svg
+    assert "90% quantile" in plot.svg
+    assert "tolerated" in plot.svg
+    calibration_figure(calibration(edges=[], quantiles=[], counts=[], threshold=None))
+
+
+def test_the_page_says_what_gamma_was_worth(store, write, docs, generation_zero):
+    assert "What γ was worth" not in report_page(read_campaign(store))
+    write(calibration(), "calibrate", 1)
+    again = ReplayedFrame(detail="MD at 300 K, step 60", gamma_before=12.34, gamma_after=0.9876)
+    walk = docs.walk(0, start=60).model_copy(update={"replayed": [again]})
+    write(walk, "explore", 1)
+    page = report_page(read_campaign(store))
+    assert "What γ was worth" in page
+    assert "10% of the forces are off by more than 0.3 eV/Å" in page
+    assert "from γ 2.5 on" in page
+    assert "1 of 4 (between 1% and 81%, 95 %)" in page
+    assert "12.34" in page
+    assert "0.9876" in page
+
+
+def test_what_is_not_known_is_not_said(store, write, generation_zero):
+    few = calibration(edges=[], quantiles=[], counts=[], threshold=None, n_audited=0, missed=[])
+    write(few, "calibrate", 1)
+    page = report_page(read_campaign(store))
+    assert "not enough atoms to say" in page
+    assert "no audit yet" in page
