@@ -132,6 +132,19 @@ def test_a_walker_without_progress_is_given_up_after_the_limit(reason):
     assert found.given_up == f"3 halts in a row without progress ({reason})"
 
 
+def test_a_walker_that_keeps_halting_goes_on_cooler():
+    limits = replace(LIMITS, max_stuck=5, cool_after=2)
+    found, temperatures = walker(), []
+    for end in (1, 2, 3, 4, 5):
+        found = moved(found, run(found, reason="gamma", start=found.steps_done, end=end), "r", limits)
+        temperatures.append(found.temperature)
+    assert temperatures == pytest.approx([300.0, 240.0, 240.0, 192.0, 192.0])
+    assert (found.cooled_from, found.resume_from, found.finished) == (300.0, "r", False)
+    assert moved(walker(), run(reason="gamma", end=90), "r", limits).cooled_from is None
+    broken = moved(walker(n_stuck=1), run(reason="temperature", end=1), "r", limits)
+    assert (broken.n_stuck, broken.temperature) == (2, 300.0)
+
+
 def test_progress_in_between_is_forgiven():
     found = walker()
     for end in (1, 2, 40, 41, 42):

@@ -10,6 +10,8 @@ WALKER = Walker(index=3, round=1, start=2, temperature=450.0, n_steps=100, seed=
 def test_a_halt_does_not_change_the_trajectory():
     resumed = WALKER.model_copy(update={"steps_done": 40, "n_halts": 2, "resume_from": "uuid"})
     assert trajectory(resumed) == trajectory(WALKER) == "md-2-450K-11"
+    cooled = resumed.model_copy(update={"temperature": 360.0, "cooled_from": 450.0})
+    assert trajectory(cooled) == trajectory(WALKER)
 
 
 def test_other_velocities_crystals_and_temperatures_are_other_trajectories():

@@ -179,4 +179,4 @@ def trajectory(walker: Walker) -> str:
     str
         The group of its frames.
     """
-    return f"md-{walker.start}-{walker.temperature:g}K-{walker.seed}"
+    return f"md-{walker.start}-{walker.cooled_from or walker.temperature:g}K-{walker.seed}"

@@ -19,6 +19,8 @@ from mlip_autopipec.schemas import (
 )
 from mlip_autopipec.units import FS_TO_PS, PS_TO_NS
 
+_COOLER = 0.8  # of its temperature, for a walker that keeps halting
+
 
 @dataclass
 class LoopLimits(MSONable):
@@ -35,6 +37,9 @@ class LoopLimits(MSONable):
     max_halt_rate
         Halts per ns below which the rate must lie, with 95 % confidence, before the loop ends as certain;
         none to be content with the quiet rounds.
+    cool_after
+        Halts in a row without progress after which a walker goes on at 0.8 of its temperature; every so many
+        again.
     max_stuck
         Halts in a row without progress after which a walker is given up.
     min_progress
@@ -45,10 +50,13 @@ class LoopLimits(MSONable):
     max_labels: int = 200
     max_generations: int = 40
     max_halt_rate: float | None = None
+    cool_after: int = 4
     max_stuck: int = 8
     min_progress: int = 20
 
     def __post_init__(self) -> None:
+        if self.cool_after < 1:
+            raise ConfigError(f"'cool_after' must be at least 1, got {self.cool_after}.")
         if self.max_halt_rate is not None and not self.max_halt_rate > 0.0:
             raise ConfigError(f"'max_halt_rate' must be positive, got {self.max_halt_rate} 1/ns.")
 
@@ -108,7 +116,7 @@ def moved(walker: Walker, run: ExplorationDoc, run_id: str, limits: LoopLimits) 
     -------
     Walker
         Finished if it walked to its end; else to be resumed where it was halted, or, if the end is broken,
-        to start again with other velocities; given up if it makes no progress.
+        to start again with other velocities. Without progress it is cooled, and given up in the end.
     """
     if not run.halted:
         return walker.model_copy(
@@ -125,6 +133,9 @@ def moved(walker: Walker, run: ExplorationDoc, run_id: str, limits: LoopLimits) 
         }
     elif sane:
         update |= {"steps_done": run.end_step, "resume_from": run_id}
+        if stuck and stuck % limits.cool_after == 0:
+            cooled_from = walker.cooled_from or walker.temperature
+            update |= {"temperature": _COOLER * walker.temperature, "cooled_from": cooled_from}
     else:
         update |= {"steps_done": 0, "resume_from": None, "seed": _seed(walker.seed, walker.n_halts + 1)}
     return walker.model_copy(update=update)

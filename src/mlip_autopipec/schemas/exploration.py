@@ -32,6 +32,9 @@ class Walker(Document):
     steps_done: int = Field(0, description="Steps walked so far [1].")
     n_halts: int = Field(0, description="How often it was halted so far [1].")
     n_stuck: int = Field(0, description="How often in a row it was halted without progress [1].")
+    cooled_from: float | None = Field(
+        None, description="Temperature before it was lowered for halting again and again [K], if it was."
+    )
     resume_from: str | None = Field(
         None, description="Id of the exploration job whose end it continues from."
     )
