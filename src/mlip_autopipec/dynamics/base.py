@@ -51,7 +51,9 @@ class ExplorationMaker(Maker, ABC):
         ExplorationDoc
             The run.
         """
-        return self.explore(potential, walker, structure, previous, Path.cwd())
+        run = self.explore(potential, walker, structure, previous, Path.cwd())
+        frames = [frame.model_copy(update={"arm": walker.arm}) for frame in run.frames]
+        return run.model_copy(update={"frames": frames})
 
     @abstractmethod
     def explore(

@@ -133,6 +133,7 @@ def gather_labels(
                     detail=candidate.detail,
                     gamma=candidate.gamma,
                     group=candidate.group,
+                    arm=candidate.arm,
                     audit=candidate.audit,
                 )
             )

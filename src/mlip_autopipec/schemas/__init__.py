@@ -25,6 +25,14 @@ from mlip_autopipec.schemas.label import (
     LabelDoc,
     LabelledStructure,
 )
+from mlip_autopipec.schemas.policy import (
+    ArmError,
+    ArmErrorsDoc,
+    ArmSearch,
+    ArmStatistics,
+    PerturbationDoc,
+    PolicyDecision,
+)
 from mlip_autopipec.schemas.potential import (
     BaselineDoc,
     CoreRepulsion,
@@ -53,6 +61,10 @@ from mlip_autopipec.schemas.validation import (
 )
 
 __all__ = [
+    "ArmError",
+    "ArmErrorsDoc",
+    "ArmSearch",
+    "ArmStatistics",
     "AtomicStructure",
     "BaselineDoc",
     "BasisChoice",
@@ -89,6 +101,8 @@ __all__ = [
     "OutlierKind",
     "PacemakerFitReport",
     "ParityPoint",
+    "PerturbationDoc",
+    "PolicyDecision",
     "PotentialDoc",
     "SelectionDoc",
     "StabilityDoc",

@@ -1,7 +1,8 @@
 """Which structures are worth a label."""
 
+from mlip_autopipec.selection.arm_errors import ArmErrorMaker
 from mlip_autopipec.selection.base import SelectionMaker
 from mlip_autopipec.selection.calibration import GammaCalibrationMaker
 from mlip_autopipec.selection.d_optimal import DOptimalSelectionMaker
 
-__all__ = ["DOptimalSelectionMaker", "GammaCalibrationMaker", "SelectionMaker"]
+__all__ = ["ArmErrorMaker", "DOptimalSelectionMaker", "GammaCalibrationMaker", "SelectionMaker"]
