@@ -181,7 +181,8 @@ class ExplorationConfig(Section):
     )
     gamma_every: Count | None = Field(None, description="Steps between two grades [1].")
     policy: Literal["fixed", "adaptive"] | None = Field(
-        None, description="'fixed': labels by given shares; 'adaptive': by the error they were seen to uncover."
+        None,
+        description="'fixed': labels by given shares; 'adaptive': by the error they were seen to uncover.",
     )
     arms: dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]] | None = Field(
         None,

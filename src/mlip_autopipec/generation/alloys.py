@@ -42,9 +42,9 @@ def quasi_random(
 ) -> tuple[Atoms, float]:
     r"""Distribute atoms so that pairs are as frequent as in a random alloy of infinite size.
 
-    Exchanges of two atoms are tried and kept where :math:`\sum_s |\alpha_s| / s` over the first shells does not
-    grow, with the Warren-Cowley parameters :math:`\alpha_s^{AB} = 1 - P_s(AB) / 2 x_A x_B` (half for A = B)
-    of all pairs [1]_, [2]_.
+    Exchanges of two atoms are tried and kept where :math:`\sum_s |\alpha_s| / s` over the first shells does
+    not grow, with the Warren-Cowley parameters :math:`\alpha_s^{AB} = 1 - P_s(AB) / x_A x_B` of all pairs,
+    where P is the share of a shell's ordered pairs [1]_, [2]_.
 
     Parameters
     ----------

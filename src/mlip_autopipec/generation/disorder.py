@@ -36,7 +36,10 @@ def liquid(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
     expansion = rng.uniform(*_LIQUID_EXPANSION)
     edge = (expansion * crystal.get_volume()) ** (1 / 3)
     atoms = Atoms(
-        crystal.get_chemical_symbols(), positions=edge * rng.random((len(crystal), 3)), cell=[edge] * 3, pbc=True
+        crystal.get_chemical_symbols(),
+        positions=edge * rng.random((len(crystal), 3)),
+        cell=[edge] * 3,
+        pbc=True,
     )
     core = rng.uniform(KEEP_APART, 0.85) * nearest_distance(crystal)
     packed = pushed_apart(atoms, core)
@@ -96,7 +99,7 @@ def _group(rng: np.random.Generator) -> Spacegroup:
 
 
 def _scaled_to(atoms: Atoms, crystal: Atoms) -> float:
-    """Scale a cell to the crystal's density, or further until its atoms are apart; return the volume ratio."""
+    """Scale a cell to the crystal's density or until atoms are apart; return the volume ratio."""
     wanted = crystal.get_volume() / len(crystal)
     scale = (wanted * len(atoms) / atoms.get_volume()) ** (1 / 3)
     atoms.set_cell(scale * atoms.cell.array, scale_atoms=True)

@@ -1,5 +1,6 @@
 """Explorers beside MD: fresh structures of many families, kept where the current potential is uncertain."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,8 +32,8 @@ EXPLORERS: tuple[Origin, ...] = ("strain", "rattle", *FAMILIES)
 class PerturbationMaker(Maker):
     """Make structures of given families from crystals until enough of them are uncertain.
 
-    They are kept in the order they are made, not by their grade: the errors of the kept ones then say how wrong
-    the potential is about the uncertain structures of the family, and no absurd one is preferred.
+    They are kept in the order they are made, not by their grade: the errors of the kept ones then say how
+    wrong the potential is about the uncertain structures of the family, and no absurd one is preferred.
 
     Parameters
     ----------
@@ -123,14 +124,13 @@ class PerturbationMaker(Maker):
 
     def _made(
         self, arm: Origin, cells: list[Atoms], n_most: int, rng: np.random.Generator
-    ) -> list[Variant]:
-        """Structures of all crystals in turn."""
-        each = -(-n_most // len(cells))
-        lists = [variants(self.family(arm), cell, each, rng) for cell in cells]
-        return [made[i] for i in range(each) for made in lists if i < len(made)][:n_most]
+    ) -> Iterator[Variant]:
+        """Make structures of all crystals in turn, only as long as somebody asks for them."""
+        for number in range(n_most):
+            yield from variants(self.family(arm), cells[number % len(cells)], 1, rng)
 
     def _uncertain(
-        self, potential: AcePotential, arm: Origin, made: list[Variant], n_wanted: int
+        self, potential: AcePotential, arm: Origin, made: Iterator[Variant], n_wanted: int
     ) -> tuple[list[CandidateStructure], list[float]]:
         """Grade until enough are uncertain; return these and the grades of all that were looked at."""
         found: list[CandidateStructure] = []

@@ -52,11 +52,12 @@ class ArmStatistics(Document):
     n_labels: int = Field(0, description="Labels it had measured so far [1].")
     log_reward: float = Field(
         0.0,
-        description="Mean logarithm of its force error per unit of cost, recent ones count most "
-        "[ln eV/Å per label, or per s].",
+        description="Mean logarithm of the force error it uncovered per label, by recent ones most [ln eV/Å].",
     )
     weight: float = Field(0.0, description="How many measurements that mean is worth by now [1].")
-    last_generation: int = Field(-1, description="Generation in which it was last granted one [1]; -1: never.")
+    last_generation: int = Field(
+        -1, description="Generation in which it was last granted one [1]; -1: never."
+    )
 
 
 class PolicyDecision(Document):

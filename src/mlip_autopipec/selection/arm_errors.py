@@ -15,8 +15,8 @@ from mlip_autopipec.schemas import ArmError, ArmErrorsDoc, LabelBatchDoc, Labell
 class ArmErrorMaker(Maker):
     r"""Compare the forces of the potential that had not seen these labels with the oracle's.
 
-    An error counts as :math:`|\Delta F| / \sqrt{1 + |F|^2 / F_0^2}`: absolutely for the forces of a crystal that
-    vibrates, relatively for the large ones of absurd structures, which would otherwise draw all labels.
+    An error counts as :math:`|\Delta F| / \sqrt{1 + |F|^2 / F_0^2}`: absolutely for the forces of a crystal
+    that vibrates, relatively for the large ones of absurd structures, which would otherwise draw all labels.
 
     Parameters
     ----------
