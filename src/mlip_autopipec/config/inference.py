@@ -15,7 +15,7 @@ from mlip_autopipec.config.models import MLIPConfig
 _CUTOFF_IN_NEIGHBOURS = 2.2
 _HOTTEST = 0.7  # of the melting point; small periodic cells melt early
 _FUNCTIONS = 200
-_SOFTEST_STRAIN, _LARGEST_STRAIN = 0.02, 0.08
+_SMALLEST_STRAIN, _LARGEST_STRAIN = 0.03, 0.1
 _REQUIRED_SEEDS = 11  # perfect crystal, volumes, dimers and free atom of one element
 
 
@@ -139,21 +139,20 @@ def _arm_strain(crystals: Sequence[Atoms]) -> Inferred:
     path, atoms = "exploration.arm_strain", crystals[0]
     elements = set(atoms.get_chemical_symbols())
     known = [Element(s) for s in elements if Element(s).bulk_modulus and Element(s).melting_point]
-    if len(known) < len(elements):
-        return Inferred(
-            path, 0.05, "no bulk modulus can be estimated: some element has none in pymatgen's data"
-        )
+    alike = len(elements) == 1 or all(Element(s).is_metal for s in elements)
+    if len(known) < len(elements) or not alike:
+        return Inferred(path, 0.05, "the bulk modulus does not follow from those of the elements")
     stiffness = float(np.mean([float(e.bulk_modulus) for e in known]))
     energy = units.kB * _HOTTEST * min(float(e.melting_point) for e in known)
     volume = atoms.get_volume() / len(atoms)
     # Energy per atom of a linear strain e in all directions: 9/2 B V e^2.
     strain = 2.0 * math.sqrt(2.0 * energy / (9.0 * stiffness * units.GPa * volume))
-    value = round(float(np.clip(strain, _SOFTEST_STRAIN, _LARGEST_STRAIN)), 3)
+    value = round(float(np.clip(strain, _SMALLEST_STRAIN, _LARGEST_STRAIN)), 3)
     return Inferred(
         path,
         value,
-        f"twice the strain that costs the thermal energy of the hottest walk, {1000 * energy:.0f} meV/atom, at a "
-        f"bulk modulus of {stiffness:.0f} GPa (pymatgen's elements)",
+        "twice the strain that costs the thermal energy of the hottest walk, "
+        f"{1000 * energy:.0f} meV/atom, at a bulk modulus of {stiffness:.0f} GPa (pymatgen's elements)",
     )
 
 

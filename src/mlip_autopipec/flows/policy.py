@@ -25,7 +25,7 @@ _UNTRIED = 1.0  # measurements that the optimistic guess for an untried explorer
 
 @dataclass
 class ExplorationPolicy(MSONable):
-    r"""Divide the labels of a generation between explorers: MD at each temperature and families of structures.
+    r"""Divide the labels of a generation between explorers: MD at each temperature, families of structures.
 
     ``fixed`` without ``arms`` is MD alone. ``fixed`` with ``arms`` keeps their shares over the generations.
     ``adaptive`` is a bandit (Thompson sampling [1]_, with forgetting): the logarithm of an explorer's
@@ -39,8 +39,8 @@ class ExplorationPolicy(MSONable):
     kind
         ``"fixed"`` or ``"adaptive"``.
     arms
-        Shares or weights of explorers by name; ``md`` stands for the walks at all temperatures, ``md 300 K`` for
-        one. With ``adaptive`` the rest is left out, and 0 forbids an explorer.
+        Shares or weights of explorers by name; ``md`` stands for the walks at all temperatures,
+        ``md 300 K`` for one. With ``adaptive`` the rest is left out, and 0 forbids an explorer.
     cost
         ``"labels"``, or ``"wall_time"``: labels count by the oracle's time over the mean of their generation,
         which differs between machines.
@@ -182,7 +182,7 @@ def decided(
     arms
         What is known.
     walks
-        Names of the walks that are not finished; at least one.
+        Names of the walks that are not finished.
     n_slots
         Number of labels.
     generation
@@ -202,7 +202,7 @@ def decided(
     else:
         rng = np.random.default_rng([seed, generation, 7])
         slots, words = _sampled(policy, known, weights, n_slots, generation, rng)
-        if not any(arm in walks for arm in slots):
+        if walks and not any(arm in walks for arm in slots):
             walk = min(walks, key=lambda arm: (_find(arms, arm).last_generation, arm))
             slots[walk] = 1
             words += f"; {walk} goes on, as the walks decide about the end"

@@ -43,7 +43,7 @@ def vacancy(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
 def interstitial(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
     """Put one more atom into a hole, and push its neighbours aside.
 
-    Holes are the corners of Voronoi cells, the points farthest from their neighbours; large ones are likelier.
+    Holes are the corners of Voronoi cells, the points farthest from any atom; large ones are likelier.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ _TRIES = 50
 _MOST_ATOMS = 24  # of a random crystal
 _LIQUID_EXPANSION = (1.0, 1.15)  # of the volume; metals expand by 2 to 6 % as they melt, silicon shrinks
 _LARGEST_EXPANSION = 1.5  # of the volume of a random crystal, to keep its atoms apart
+_GROUPS = 10  # tried before it is given up
 _MOST_OPERATIONS = 16  # of its group: more of them hardly ever admit so few atoms
 
 
@@ -65,7 +66,7 @@ def random_crystal(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
     Returns
     -------
     Variant or None
-        The crystal; none if the group does not admit the composition, which is frequent.
+        The crystal; none if none of some groups admits the composition and keeps atoms apart.
 
     References
     ----------
@@ -74,11 +75,21 @@ def random_crystal(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
     symbols, counts = np.unique(crystal.get_chemical_symbols(), return_counts=True)
     counts = counts // np.gcd.reduce(counts)
     counts = counts * int(rng.integers(1, max(1, _MOST_ATOMS // int(counts.sum())) + 1))
-    group = _group(rng)
+    for _ in range(_GROUPS):
+        made = _of_group(_group(rng), crystal, dict(zip(symbols, counts, strict=True)), rng)
+        if made is not None:
+            return made
+    return None
+
+
+def _of_group(
+    group: Spacegroup, crystal: Atoms, counts: dict[str, int], rng: np.random.Generator
+) -> Variant | None:
+    """Fill a random cell of a group, if it admits the composition and keeps atoms apart."""
     lattice = _lattice(group.no, rng)
     names: list[str] = []
     places: list[Array] = []
-    for symbol, count in zip(symbols, counts, strict=True):
+    for symbol, count in counts.items():
         found = _orbits(group, int(count), rng)
         if found is None:
             return None

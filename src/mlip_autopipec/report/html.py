@@ -75,6 +75,7 @@ def report_page(campaign: Campaign) -> str:
             sections.learning(campaign),
             sections.walks(campaign),
             sections.physics(campaign),
+            details.decisions(campaign),
             sections.costs(campaign),
             details.labels(campaign),
             details.failures(campaign),

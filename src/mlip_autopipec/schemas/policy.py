@@ -52,7 +52,7 @@ class ArmStatistics(Document):
     n_labels: int = Field(0, description="Labels it had measured so far [1].")
     log_reward: float = Field(
         0.0,
-        description="Mean logarithm of the force error it uncovered per label, by recent ones most [ln eV/Å].",
+        description="Mean logarithm of the force error it uncovered per label, weighted [ln eV/Å].",
     )
     weight: float = Field(0.0, description="How many measurements that mean is worth by now [1].")
     last_generation: int = Field(
