@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from pymatgen.core import Element
 
 from mlip_autopipec.ace import nearest_distance
@@ -15,6 +15,7 @@ from mlip_autopipec.config.models import MLIPConfig
 _CUTOFF_IN_NEIGHBOURS = 2.2
 _HOTTEST = 0.7  # of the melting point; small periodic cells melt early
 _FUNCTIONS = 200
+_SMALLEST_STRAIN, _LARGEST_STRAIN = 0.03, 0.1
 _REQUIRED_SEEDS = 11  # perfect crystal, volumes, dimers and free atom of one element
 
 
@@ -77,6 +78,8 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
             "a middling size: some 60 µs per atom and step in the evaluator",
         ),
         _temperatures(elements),
+        _arms(config, elements, crystals),
+        _arm_strain(crystals),
         _timestep(crystals),
         _n_initial(n_atoms, n_functions, len(elements), len(crystals)),
     ]
@@ -110,6 +113,47 @@ def _temperatures(elements: Sequence[str]) -> Inferred:
         "exploration.temperatures",
         values,
         f"up to {_HOTTEST} of the melting point of {lowest} ({known[lowest]:.0f} K), in three steps",
+    )
+
+
+def _arms(config: MLIPConfig, elements: Sequence[str], crystals: Sequence[Atoms]) -> Inferred:
+    """Choose the explorers that an adaptive policy begins with; a fixed one has MD alone."""
+    path = "exploration.arms"
+    if config.exploration.policy != "adaptive":
+        return Inferred(path, {}, "a fixed policy without shares explores by MD alone")
+    arms = dict.fromkeys(("md", "strain", "rattle", "vacancy"), 1.0)
+    metal = all(Element(symbol).is_metal for symbol in elements)
+    mixed = any(len(set(atoms.get_chemical_symbols())) > 1 for atoms in crystals)
+    if metal:
+        arms["stacking_fault"] = 1.0
+    if metal and mixed:
+        arms |= {"antisite": 1.0, "alloy": 1.0}
+    kind = "metals only: planes glide" if metal else "not metals only: no gliding planes"
+    order = ", and sites can be exchanged" if metal and mixed else ""
+    return Inferred(
+        path, arms, f"{kind}{order}; slabs, interstitials and melts are for those who ask for them"
+    )
+
+
+def _arm_strain(crystals: Sequence[Atoms]) -> Inferred:
+    """Strain at which a change of volume costs the thermal energy of the hottest walk."""
+    path, atoms = "exploration.arm_strain", crystals[0]
+    elements = set(atoms.get_chemical_symbols())
+    known = [Element(s) for s in elements if Element(s).bulk_modulus and Element(s).melting_point]
+    alike = len(elements) == 1 or all(Element(s).is_metal for s in elements)
+    if len(known) < len(elements) or not alike:
+        return Inferred(path, 0.05, "the bulk modulus does not follow from those of the elements")
+    stiffness = float(np.mean([float(e.bulk_modulus) for e in known]))
+    energy = units.kB * _HOTTEST * min(float(e.melting_point) for e in known)
+    volume = atoms.get_volume() / len(atoms)
+    # Energy per atom of a linear strain e in all directions: 9/2 B V e^2.
+    strain = 2.0 * math.sqrt(2.0 * energy / (9.0 * stiffness * units.GPa * volume))
+    value = round(float(np.clip(strain, _SMALLEST_STRAIN, _LARGEST_STRAIN)), 3)
+    return Inferred(
+        path,
+        value,
+        "twice the strain that costs the thermal energy of the hottest walk, "
+        f"{1000 * energy:.0f} meV/atom, at a bulk modulus of {stiffness:.0f} GPa (pymatgen's elements)",
     )
 
 

@@ -117,6 +117,30 @@ class GenerationConfig(Section):
     n_strained: int | None = Field(None, ge=0, description="Strained copies of each crystal in the pool [1].")
     n_rattled: int | None = Field(None, ge=0, description="Rattled copies of each crystal in the pool [1].")
     n_volumes: int | None = Field(None, ge=0, description="Evenly compressed and expanded copies [1].")
+    n_vacancies: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Cells with one or two vacancies of each crystal in the pool [1]."
+    )
+    n_interstitials: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Cells with an interstitial of each crystal in the pool [1]."
+    )
+    n_antisites: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Cells with antisites of each crystal in the pool [1]."
+    )
+    n_surfaces: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Slabs with vacuum of each crystal in the pool [1]."
+    )
+    n_stacking_faults: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Cells with a stacking fault of each crystal in the pool [1]."
+    )
+    n_alloys: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Quasi-random occupations of each crystal in the pool [1]."
+    )
+    n_random_crystals: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Random symmetric crystals by the composition of each crystal in the pool [1]."
+    )
+    n_liquids: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Random packings by the composition of each crystal in the pool [1]."
+    )
     max_strain: Annotated[float, Field(gt=0.0, lt=0.5)] | None = Field(
         None, description="Largest strain [1]."
     )
@@ -237,6 +261,20 @@ class ExplorationConfig(Section):
     )
     embed_above: Count | None = Field(
         None, description="Atoms above which a small periodic cell is cut out for the oracle [1]."
+    )
+    policy: Literal["fixed", "adaptive"] | None = Field(
+        None,
+        description="'fixed': labels by given shares; 'adaptive': by the error they were seen to uncover.",
+    )
+    arms: dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]] | None = Field(
+        None,
+        description="Explorers and their shares (fixed) or weights (adaptive), e.g. {md: 2, vacancy: 1} [1].",
+    )
+    arm_strain: Annotated[float, Field(gt=0.0, lt=0.5)] | None = Field(
+        None, description="Largest strain of the structures that explorers beside MD make [1]."
+    )
+    cost: Literal["labels", "wall_time"] | None = Field(
+        None, description="What an adaptive policy saves: labels, or the oracle's wall time."
     )
 
 

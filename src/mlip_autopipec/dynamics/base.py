@@ -56,7 +56,9 @@ class ExplorationMaker(Maker, ABC):
             The run.
         """
         maker = self if gamma_limit is None else replace(self, stop_rule=self.stop_rule.at(gamma_limit))
-        return maker.explore(potential, walker, structure, previous, Path.cwd())
+        run = maker.explore(potential, walker, structure, previous, Path.cwd())
+        frames = [frame.model_copy(update={"arm": walker.arm}) for frame in run.frames]
+        return run.model_copy(update={"frames": frames})
 
     def check_elements(self, elements: Sequence[str]) -> None:
         """Check that the settings suit a material, before anything runs.

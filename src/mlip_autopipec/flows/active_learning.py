@@ -8,27 +8,35 @@ from jobflow import Flow, Job, Maker, OutputReference, Response, job
 
 from mlip_autopipec.dynamics import ExplorationMaker, LammpsMDMaker
 from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned, quiet_arms
 from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, halt_rate_limit, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
-from mlip_autopipec.generation import SeedStructuresMaker
+from mlip_autopipec.generation import PerturbationMaker, SeedStructuresMaker
+from mlip_autopipec.generation.search import EXPLORERS
 from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import (
+    ArmErrorsDoc,
     AtomicStructure,
     CampaignDoc,
     ErrorStatistics,
     ExplorationDoc,
     FailedLabel,
+    PerturbationDoc,
     ValidationDoc,
     Walker,
     WorkflowState,
 )
 from mlip_autopipec.selection import (
+    ArmErrorMaker,
     DOptimalSelectionMaker,
     EmbeddingMaker,
     GammaCalibrationMaker,
     SelectionMaker,
 )
 from mlip_autopipec.training import FitMaker, LinearAceFitMaker
+
+# Arguments of `decide` that only a policy brings, and the stage of the job they come from.
+_REPORTS = {"found": "search", "paid": "measure"}
 
 
 @dataclass
@@ -58,6 +66,12 @@ class ActiveLearningMaker(Maker):
         Learns what gamma means in eV/Å from the labels of each generation.
     validation_maker
         Judges the potential in the end.
+    perturbation_maker
+        Looks for uncertain structures beside the walks, where the policy grants labels to them.
+    arm_error_maker
+        Measures how wrong the potential was about what each explorer found.
+    policy
+        Divides the labels between the walks and other explorers.
     limits
         When the loop ends.
     temperatures
@@ -89,6 +103,9 @@ class ActiveLearningMaker(Maker):
     embedding_maker: EmbeddingMaker = field(default_factory=EmbeddingMaker)
     calibration_maker: GammaCalibrationMaker = field(default_factory=GammaCalibrationMaker)
     validation_maker: ValidationMaker = field(default_factory=ValidationMaker)
+    perturbation_maker: PerturbationMaker = field(default_factory=PerturbationMaker)
+    arm_error_maker: ArmErrorMaker = field(default_factory=ArmErrorMaker)
+    policy: ExplorationPolicy = field(default_factory=ExplorationPolicy)
     limits: LoopLimits = field(default_factory=LoopLimits)
     temperatures: tuple[float, ...] = (300.0, 600.0, 900.0)
     n_steps: int = 5000
@@ -160,6 +177,8 @@ class ActiveLearningMaker(Maker):
         run_ids: list[str],
         n_labels: int = 0,
         failed: list[FailedLabel] | None = None,
+        found: PerturbationDoc | None = None,
+        paid: ArmErrorsDoc | None = None,
     ) -> Response[Flow]:
         """Look at the walks of a generation and make the next, or end the loop.
 
@@ -177,6 +196,10 @@ class ActiveLearningMaker(Maker):
             Labels bought in this generation.
         failed
             Labels that failed in it.
+        found
+            What was found beside the walks.
+        paid
+            True errors of what was labelled in it, by explorer.
 
         Returns
         -------
@@ -186,6 +209,9 @@ class ActiveLearningMaker(Maker):
         outcome = Outcome(runs, run_ids, errors, n_labels, len(failed or []))
         state = advanced(state, outcome, self.limits)
         embed = any(run.final.n_atoms > self.embedding_maker.embed_above for run in runs)
+        if self.policy.active:
+            quiet = quiet_arms(runs, found.searches if found else [])
+            state = state.model_copy(update={"arms": learned(state.arms, self.policy, paid, quiet)})
         if state.stop_reason is not None:
             return Response(replace=self._conclusion(state, embed=embed))
         state = state.model_copy(update={"generation": state.generation + 1})
@@ -194,23 +220,32 @@ class ActiveLearningMaker(Maker):
             walkers = new_round(state.n_starts, self.temperatures, self.n_steps, number, self.seed)
             state = state.model_copy(update={"round": number, "walkers": walkers})
         uncertain = [uuid for run, uuid in zip(runs, run_ids, strict=True) if run.halted and run.frames]
-        if not uncertain:
+        beside = state.search if found and found.candidates else None
+        if not uncertain and beside is None:
             return Response(replace=self._exploration(state, errors))
         audited = audits(state, outcome, self.audit_share, self.seed)
         state = state.model_copy(update={"n_audited": state.n_audited + len(audited)})
-        return Response(replace=self._generation(state, uncertain, audited, embed=embed))
+        return Response(replace=self._generation(state, uncertain, audited, beside, embed=embed))
 
     def _generation(
-        self, state: WorkflowState, uncertain: list[str], audited: list[str], *, embed: bool = False
+        self,
+        state: WorkflowState,
+        uncertain: list[str],
+        audited: list[str],
+        beside: str | None = None,
+        *,
+        embed: bool = False,
     ) -> Flow:
         """Select, label and refit; then walk on. Frames that are too large are embedded before."""
         candidates: list[Any] = [OutputReference(uuid).frames for uuid in uncertain]
         candidates += [[OutputReference(uuid).certain] for uuid in audited]
         made: list[Job] = []
-        if embed:
+        if embed and candidates:
             small = self._embedding(state, [*uncertain, *audited], candidates)
             candidates = [small.output.candidates]
             made.append(small)
+        if beside is not None:
+            candidates.append(OutputReference(beside).candidates)
         batches = [OutputReference(uuid) for uuid in state.batches]
         budget = min(self.batch_size, self.limits.max_labels - state.n_labels)
         chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
@@ -228,6 +263,10 @@ class ActiveLearningMaker(Maker):
             }
         )
         made += [chosen, labels, calibration, fit]
+        if self.policy.active:
+            paid = self.arm_error_maker.make(OutputReference(state.potentials[-2]), labels.output)
+            _tag(paid, "measure", state.generation)
+            made.append(paid)
         if self.milestone_every and state.generation % self.milestone_every == 0:
             milestone = self._slow_fit(state)
             if milestone is not None:
@@ -267,14 +306,45 @@ class ActiveLearningMaker(Maker):
         before: Sequence[Job] = (),
     ) -> Flow:
         """Walk with the current potential, then decide."""
-        runs = [self._walk(walker, state) for walker in state.walkers if not walker.finished]
-        bought = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
+        state, walkers, beside = self._explorers(state)
+        runs = [self._walk(walker, state) for walker in walkers]
+        known = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
+        reports = {work.metadata["stage"]: work.output for work in (*beside, *before)}
+        known |= {name: reports[stage] for name, stage in _REPORTS.items() if stage in reports}
         decision = self.decide(
-            state, errors, [run.output for run in runs], [run.uuid for run in runs], **bought
+            state, errors, [run.output for run in runs], [run.uuid for run in runs], **known
         )
         _tag(decision, "decide", state.generation)
         name = f"generation {state.generation}"
-        return Flow([*before, *runs, decision], output=decision.output, name=name)
+        return Flow([*before, *runs, *beside, decision], output=decision.output, name=name)
+
+    def _explorers(self, state: WorkflowState) -> tuple[WorkflowState, list[Walker], list[Job]]:
+        """Ask the policy who explores: the walkers that walk, and the job that looks beside them, if any."""
+        walkers = [walker for walker in state.walkers if not walker.finished]
+        if not self.policy.active:
+            return state, walkers, []
+        decision = decided(
+            self.policy,
+            state.arms,
+            {walker.arm for walker in walkers},
+            n_slots=self.batch_size,
+            generation=state.generation,
+            seed=self.seed,
+        )
+        update = {"decisions": [*state.decisions, decision], "arms": granted(state.arms, decision)}
+        if decision.kind == "adaptive":
+            walkers = [walker for walker in walkers if walker.arm in decision.slots]
+        slots = {arm: n for arm, n in decision.slots.items() if arm in EXPLORERS}
+        if not slots:
+            return state.model_copy(update=update), walkers, []
+        search = self.perturbation_maker.make(
+            OutputReference(state.potential),
+            OutputReference(state.seeds).reference,
+            slots,
+            self.seed + state.generation,
+        )
+        _tag(search, "search", state.generation)
+        return state.model_copy(update=update | {"search": search.uuid}), walkers, [search]
 
     def _walk(self, walker: Walker, state: WorkflowState) -> Job:
         previous = OutputReference(walker.resume_from) if walker.resume_from else None

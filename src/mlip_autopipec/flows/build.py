@@ -11,9 +11,10 @@ from mlip_autopipec.config import Inferred, MLIPConfig, infer, read_structures
 from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
 from mlip_autopipec.errors import StructureError
 from mlip_autopipec.flows.active_learning import ActiveLearningMaker
+from mlip_autopipec.flows.policy import ExplorationPolicy
 from mlip_autopipec.flows.progress import LoopLimits
 from mlip_autopipec.flows.validate import ValidationMaker
-from mlip_autopipec.generation import Prototype, SeedStructuresMaker, prototypes
+from mlip_autopipec.generation import PerturbationMaker, Prototype, SeedStructuresMaker, prototypes
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker, VaspStaticMaker
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.selection import DOptimalSelectionMaker, EmbeddingMaker, GammaCalibrationMaker
@@ -28,11 +29,14 @@ Class = type[Any]  # a Maker or a group of its parameters: any dataclass
 _OWNERS: dict[str, tuple[Class, ...]] = {
     "generation": (SeedStructuresMaker,),
     "training": (LinearAceFitMaker, BasisTuner, ActiveLearningMaker),
-    "exploration": (LammpsMDMaker, StopRule, EmbeddingMaker, GammaCalibrationMaker, ActiveLearningMaker),
+    "exploration": (
+        *(LammpsMDMaker, StopRule, EmbeddingMaker, GammaCalibrationMaker, ActiveLearningMaker),
+        *(ExplorationPolicy, PerturbationMaker),
+    ),
     "active_learning": (ActiveLearningMaker, LoopLimits),
     "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker),
 }
-_RENAMED = {"gamma_halt": "gamma"}
+_RENAMED = {"gamma_halt": "gamma", "policy": "kind"}
 # Keys that choose whether a Maker is there at all.
 _SWITCHES: dict[str, Any] = {"training.tune": False, "training.final_fit": "linear"}
 _SELECTION_KEYS = {f.name for f in fields(DOptimalSelectionMaker)}
@@ -251,6 +255,8 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
             perturbation_maker=seeds,
             **part("validation", ValidationMaker),
         ),
+        perturbation_maker=PerturbationMaker(**part("exploration", PerturbationMaker)),
+        policy=ExplorationPolicy(**part("exploration", ExplorationPolicy)),
         limits=LoopLimits(**part("active_learning", LoopLimits)),
         **loop,
         seed=seed,

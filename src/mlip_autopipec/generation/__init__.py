@@ -1,6 +1,17 @@
-"""What to compute first: crystals by composition, and perturbed structures made from them."""
+"""What to compute next: crystals by composition, and structures of many families made from them."""
 
+from mlip_autopipec.generation.families import FAMILIES
 from mlip_autopipec.generation.prototypes import Prototype, prototypes
+from mlip_autopipec.generation.search import PerturbationMaker
 from mlip_autopipec.generation.seeds import SeedStructuresMaker
+from mlip_autopipec.generation.variant import Variant, variants
 
-__all__ = ["Prototype", "SeedStructuresMaker", "prototypes"]
+__all__ = [
+    "FAMILIES",
+    "PerturbationMaker",
+    "Prototype",
+    "SeedStructuresMaker",
+    "Variant",
+    "prototypes",
+    "variants",
+]

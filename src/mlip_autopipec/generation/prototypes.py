@@ -11,6 +11,7 @@ from ase.spacegroup import crystal
 from pymatgen.core import Composition, Element, Species
 
 from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.generation.alloys import quasi_random
 from mlip_autopipec.numerics import isotropic_repeat
 
 _IONIC_DIFFERENCE = 1.5  # Pauling electronegativity
@@ -162,11 +163,11 @@ def _solid_solution(fractions: dict[str, float], n_atoms: int, seed: int) -> Pro
         )
     symbols = [s for s, count in counts.items() for _ in range(count)]
     symbols += [major] * (len(atoms) - len(symbols))
-    np.random.default_rng(seed).shuffle(symbols)
-    atoms.set_chemical_symbols(symbols)
+    atoms, rest = quasi_random(atoms, symbols, np.random.default_rng(seed))
     return Prototype(
         atoms,
-        f"random solid solution {atoms.symbols.get_chemical_formula()} on the lattice of {major}",
+        f"quasi-random solid solution {atoms.symbols.get_chemical_formula()} on the lattice of {major}, pair "
+        f"correlations within {rest:.2f}",
     )
 
 

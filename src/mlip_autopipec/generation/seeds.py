@@ -7,11 +7,23 @@ from ase import Atoms
 from jobflow import Maker, job
 
 from mlip_autopipec.ace import nearest_distance
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.generation.families import FAMILIES
 from mlip_autopipec.generation.perturb import dimers, rattled, strained
+from mlip_autopipec.generation.variant import KEEP_APART, variants
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, CandidateSetDoc, CandidateStructure, Origin
 
-_KEEP_APART = 0.75  # of the nearest-neighbour distance
+_FIELDS: dict[str, Origin] = {
+    "n_vacancies": "vacancy",
+    "n_interstitials": "interstitial",
+    "n_antisites": "antisite",
+    "n_surfaces": "surface",
+    "n_stacking_faults": "stacking_fault",
+    "n_alloys": "alloy",
+    "n_random_crystals": "random_crystal",
+    "n_liquids": "liquid",
+}
 
 
 @dataclass
@@ -28,6 +40,15 @@ class SeedStructuresMaker(Maker):
         Number of strained and of rattled copies of each crystal in the pool that the selection chooses from.
     n_volumes
         Number of evenly compressed and expanded copies of each crystal, all of them required.
+    n_vacancies, n_interstitials, n_antisites
+        Number of cells with such a point defect in the pool, of each crystal.
+    n_surfaces, n_stacking_faults
+        Number of slabs with vacuum and of cells with one stacking fault in the pool, of each crystal.
+    n_alloys
+        Number of quasi-random occupations of each metallic compound in the pool.
+    n_random_crystals, n_liquids
+        Number of random symmetric crystals and of random packings in the pool, by the composition of each
+        crystal.
     max_strain
         Largest linear strain, dimensionless.
     rattle
@@ -45,6 +66,14 @@ class SeedStructuresMaker(Maker):
     n_strained: int = 40
     n_rattled: int = 40
     n_volumes: int = 4
+    n_vacancies: int = 0
+    n_interstitials: int = 0
+    n_antisites: int = 0
+    n_surfaces: int = 0
+    n_stacking_faults: int = 0
+    n_alloys: int = 0
+    n_random_crystals: int = 0
+    n_liquids: int = 0
     max_strain: float = 0.06
     rattle: float = 0.08
     dimer_distances: tuple[float, ...] = (0.65, 0.75, 0.9, 1.1, 1.4)
@@ -70,6 +99,8 @@ class SeedStructuresMaker(Maker):
         candidates = [_candidate(atoms, "user", "as given", required=True) for atoms in cells]
         for atoms in cells:
             candidates += [*self._volumes(atoms), *self.perturbed(atoms, rng)]
+        for index, atoms in enumerate(cells):
+            candidates += self._families(atoms, index)
         elements = sorted({symbol for atoms in cells for symbol in atoms.get_chemical_symbols()})
         candidates += [
             _candidate(atoms, "dimer", f"dimer at {distance:.3f} Å", required=True)
@@ -94,6 +125,28 @@ class SeedStructuresMaker(Maker):
             found.append(_candidate(moved, "strain", f"linear strain {strain:+.3f}", required=True))
         return found
 
+    def _families(self, atoms: Atoms, index: int) -> list[CandidateStructure]:
+        """Defects, surfaces and so on, as many as were asked for."""
+        found = []
+        for number, (field, origin) in enumerate(_FIELDS.items()):
+            n_wanted = getattr(self, field)
+            if not n_wanted:
+                continue
+            if not atoms.pbc.all():
+                raise ConfigError(
+                    f"{field!r} needs crystals periodic in three dimensions, got {atoms.symbols}."
+                )
+            # A generator of its own each: to ask for one family changes no structure of another.
+            rng = np.random.default_rng([self.seed, index, number])
+            made = variants(FAMILIES[origin], atoms, n_wanted, rng)
+            if not made:
+                raise ConfigError(
+                    f"no {origin.replace('_', ' ')} can be made of {atoms.symbols}.",
+                    hint=f"leave out {field} of 'generation', or give it a crystal that allows them.",
+                )
+            found += [_candidate(v.atoms, origin, v.detail) for v in made]
+        return found
+
     def perturbed(self, atoms: Atoms, rng: np.random.Generator) -> list[CandidateStructure]:
         """Make strained and rattled copies of a crystal.
 
@@ -115,11 +168,11 @@ class SeedStructuresMaker(Maker):
             # Rattled a little as well: forces that are zero by symmetry would teach nothing.
             amplitude = 0.3 * self.rattle * distance * (index + 1) / self.n_strained
             moved = strained(atoms, self.max_strain, rng) if atoms.pbc.all() else atoms
-            moved = rattled(moved, amplitude, rng, keep_apart=_KEEP_APART * distance)
+            moved = rattled(moved, amplitude, rng, keep_apart=KEEP_APART * distance)
             found.append(_candidate(moved, "strain", f"strain and displacements of {amplitude:.3f} Å"))
         for index in range(self.n_rattled):
             amplitude = self.rattle * distance * (index + 1) / self.n_rattled
-            moved = rattled(atoms, amplitude, rng, keep_apart=_KEEP_APART * distance)
+            moved = rattled(atoms, amplitude, rng, keep_apart=KEEP_APART * distance)
             found.append(_candidate(moved, "rattle", f"displacements of {amplitude:.3f} Å"))
         return found
 

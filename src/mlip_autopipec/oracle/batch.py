@@ -139,6 +139,7 @@ def gather_labels(
                     detail=candidate.detail,
                     gamma=candidate.gamma,
                     group=candidate.group,
+                    arm=candidate.arm,
                     audit=candidate.audit,
                     weights=candidate.weights,
                 )

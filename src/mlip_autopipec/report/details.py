@@ -121,6 +121,46 @@ def failures(campaign: Campaign) -> Html:
     return section("Failures and exclusions", found or (nothing if campaign.labels else found))
 
 
+def decisions(campaign: Campaign) -> Html:
+    """Show what the exploration policy decided and why.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+
+    Returns
+    -------
+    Html
+        Tables; empty without a policy, and before the campaign has ended.
+    """
+    if campaign.end is None or not campaign.end.state.decisions:
+        return Html("")
+    state = campaign.end.state
+    made = [
+        (d.generation, ", ".join(f"{arm} {n}" for arm, n in sorted(d.slots.items())), d.reason)
+        for d in state.decisions
+    ]
+    arms = [
+        (
+            *(arm.arm, arm.n_slots, arm.n_labels, float(np.exp(arm.log_reward)) if arm.weight else None),
+            *(arm.weight, arm.last_generation),
+        )
+        for arm in state.arms
+    ]
+    head = ("explorer", "labels granted", "labels measured", "error uncovered [eV/Å]", "weight", "last tried")
+    note = (
+        "The error uncovered is the mean force error of the potential on what the explorer found, before it "
+        "learned of it; large forces count relatively. `exploration.arms` sets shares or forbids an explorer."
+    )
+    return section(
+        "Exploration policy",
+        table(head, arms),
+        element("p", note, "note"),
+        folded("All decisions", table(("generation", "labels granted", "why"), made)),
+    )
+
+
 def potential(campaign: Campaign) -> Html:
     """Describe the potential, its fit and its files.
 

@@ -78,6 +78,7 @@ def report_page(campaign: Campaign) -> str:
             trust(campaign),
             details.small_cells(campaign),
             sections.physics(campaign),
+            details.decisions(campaign),
             sections.costs(campaign),
             details.labels(campaign),
             details.failures(campaign),

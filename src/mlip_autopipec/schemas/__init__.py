@@ -28,6 +28,14 @@ from mlip_autopipec.schemas.label import (
     LabelDoc,
     LabelledStructure,
 )
+from mlip_autopipec.schemas.policy import (
+    ArmError,
+    ArmErrorsDoc,
+    ArmSearch,
+    ArmStatistics,
+    PerturbationDoc,
+    PolicyDecision,
+)
 from mlip_autopipec.schemas.potential import (
     BaselineDoc,
     CoreRepulsion,
@@ -58,6 +66,10 @@ from mlip_autopipec.schemas.validation import (
 )
 
 __all__ = [
+    "ArmError",
+    "ArmErrorsDoc",
+    "ArmSearch",
+    "ArmStatistics",
     "AtomicStructure",
     "BaselineDoc",
     "BasisChoice",
@@ -99,6 +111,8 @@ __all__ = [
     "OutlierKind",
     "PacemakerFitReport",
     "ParityPoint",
+    "PerturbationDoc",
+    "PolicyDecision",
     "PotentialDoc",
     "ProbeDoc",
     "ProbeRole",

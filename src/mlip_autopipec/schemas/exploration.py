@@ -41,6 +41,11 @@ class Walker(Document):
     finished: bool = Field(False, description="It walked all its steps, or was given up.")
     given_up: str | None = Field(None, description="Why it was given up, if it was.")
 
+    @property
+    def arm(self) -> str:
+        """What the policy calls it: all walkers at one temperature are one explorer."""
+        return f"md {self.temperature:g} K"
+
 
 class ThermoTable(Document):
     """What was logged along a run, one entry a row."""

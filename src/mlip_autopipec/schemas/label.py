@@ -99,6 +99,7 @@ class LabelledStructure(Document):
     group: str = Field(
         "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
     )
+    arm: str = Field("", description="Explorer that found it, as the policy names it; empty if none did.")
     audit: bool = Field(False, description="Judged certain before, and labelled to see whether it is.")
     weights: LabelWeights | None = Field(
         None, description="How much it counts in a fit; none if all of it counts in full."

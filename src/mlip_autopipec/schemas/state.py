@@ -6,6 +6,7 @@ from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.exploration import Walker
+from mlip_autopipec.schemas.policy import ArmStatistics, PolicyDecision
 from mlip_autopipec.schemas.validation import Verdict
 
 StopReason = Literal["no_halt", "label_budget", "generation_limit"]
@@ -54,6 +55,13 @@ class WorkflowState(Document):
     n_failed: int = Field(0, description="Labels that failed so far [1].")
     n_labels: int = Field(0, description="Labels so far [1].")
     history: list[GenerationRecord] = Field(default_factory=list, description="What each generation did.")
+    search: str | None = Field(
+        None, description="Id of the job that looked for uncertain structures beside the walks, if any did."
+    )
+    arms: list[ArmStatistics] = Field(default_factory=list, description="What each explorer brought so far.")
+    decisions: list[PolicyDecision] = Field(
+        default_factory=list, description="What the exploration policy decided; empty without a policy."
+    )
     stop_reason: StopReason | None = Field(None, description="Why the loop ended; none while it goes on.")
 
     @property

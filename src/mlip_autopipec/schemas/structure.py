@@ -13,7 +13,24 @@ from mlip_autopipec.schemas.base import Document
 
 Vector = tuple[float, float, float]
 
-Origin = Literal["user", "strain", "rattle", "dimer", "isolated_atom", "md", "held_out", "eos"]
+Origin = Literal[
+    "user",
+    "strain",
+    "rattle",
+    "vacancy",
+    "interstitial",
+    "antisite",
+    "surface",
+    "stacking_fault",
+    "alloy",
+    "random_crystal",
+    "liquid",
+    "dimer",
+    "isolated_atom",
+    "md",
+    "held_out",
+    "eos",
+]
 """Where a structure comes from; errors and costs are reported by it."""
 
 
@@ -96,6 +113,7 @@ class CandidateStructure(Document):
     group: str = Field(
         "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
     )
+    arm: str = Field("", description="Explorer that found it, as the policy names it; empty if none did.")
     audit: bool = Field(False, description="Judged certain, and to be labelled to see whether it is.")
     required: bool = Field(False, description="To be labelled whatever the selection thinks of it.")
     weights: LabelWeights | None = Field(

@@ -1,8 +1,15 @@
 """Which structures are worth a label."""
 
+from mlip_autopipec.selection.arm_errors import ArmErrorMaker
 from mlip_autopipec.selection.base import SelectionMaker
 from mlip_autopipec.selection.calibration import GammaCalibrationMaker
 from mlip_autopipec.selection.d_optimal import DOptimalSelectionMaker
 from mlip_autopipec.selection.embedding import EmbeddingMaker
 
-__all__ = ["DOptimalSelectionMaker", "EmbeddingMaker", "GammaCalibrationMaker", "SelectionMaker"]
+__all__ = [
+    "ArmErrorMaker",
+    "DOptimalSelectionMaker",
+    "EmbeddingMaker",
+    "GammaCalibrationMaker",
+    "SelectionMaker",
+]

@@ -53,6 +53,7 @@ def label_batch(
                 detail=candidate.detail,
                 gamma=candidate.gamma,
                 group=candidate.group,
+                arm=candidate.arm,
                 audit=candidate.audit,
                 weights=candidate.weights,
             )

@@ -1,0 +1,76 @@
+"""True errors of what each explorer found, measured before they are learned away."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jobflow import Maker, job
+
+from mlip_autopipec.ace import AcePotential, load_potential
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.schemas import ArmError, ArmErrorsDoc, LabelBatchDoc, LabelledStructure, PotentialDoc
+
+
+@dataclass
+class ArmErrorMaker(Maker):
+    r"""Compare the forces of the potential that had not seen these labels with the oracle's.
+
+    An error counts as :math:`|\Delta F| / \sqrt{1 + |F|^2 / F_0^2}`: absolutely for the forces of a crystal
+    that vibrates, relatively for the large ones of absurd structures, which would otherwise draw all labels.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    force_scale
+        :math:`F_0` in eV/Å: a large thermal force.
+    """
+
+    name: str = "measure arms"
+    force_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.force_scale > 0.0:
+            raise ConfigError(f"'force_scale' must be positive, got {self.force_scale} eV/Å.")
+
+    @job(output_schema=ArmErrorsDoc)
+    def make(self, potential: PotentialDoc, batch: LabelBatchDoc) -> ArmErrorsDoc:
+        """Measure the explorers on the labels of a generation.
+
+        Parameters
+        ----------
+        potential
+            The potential that met the structures.
+        batch
+            Their labels, which it was not fitted to.
+
+        Returns
+        -------
+        ArmErrorsDoc
+            One entry for each explorer that had a label.
+        """
+        return self.measure(load_potential(potential, Path.cwd()), batch)
+
+    def measure(self, potential: AcePotential, batch: LabelBatchDoc) -> ArmErrorsDoc:
+        """Measure; what :meth:`make` does, without a workflow and with a loaded potential."""
+        groups: dict[str, list[LabelledStructure]] = {}
+        for item in batch.labels:
+            if item.arm:
+                groups.setdefault(item.arm, []).append(item)
+        return ArmErrorsDoc(
+            errors=[
+                ArmError(
+                    arm=arm,
+                    n_labels=len(items),
+                    force_error=float(np.mean([self._error(potential, item) for item in items])),
+                    wall_time=float(np.mean([item.label.wall_time for item in items])),
+                )
+                for arm, items in sorted(groups.items())
+            ]
+        )
+
+    def _error(self, potential: AcePotential, item: LabelledStructure) -> float:
+        forces = np.array(item.label.forces)
+        found = potential.evaluate(item.label.structure.to_ase(), gamma=False).forces
+        weight = 1.0 + (np.linalg.norm(forces, axis=1) / self.force_scale) ** 2
+        return float(np.mean(np.linalg.norm(found - forces, axis=1) / np.sqrt(weight)))
