@@ -38,8 +38,8 @@ def test_by_default_there_is_nothing_to_decide():
     maker = ActiveLearningMaker()
     same, walkers, beside = maker._explorers(state)
     assert (same, walkers, beside) == (state, state.walkers, [])
-    stages = [job.metadata["stage"] for job in maker._generation(state, ["run"]).jobs]
-    assert stages == ["select", "label", "fit", "explore", "decide"]
+    stages = [job.metadata["stage"] for job in maker._generation(state, ["run"], []).jobs]
+    assert stages == ["select", "label", "calibrate", "fit", "explore", "decide"]
 
 
 def test_fixed_shares_are_kept_over_the_generations():
