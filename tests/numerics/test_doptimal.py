@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlip_autopipec.errors import FitError
-from mlip_autopipec.numerics import greedy_d_optimal
+from mlip_autopipec.numerics import greedy_d_optimal, posterior_precision
 
 
 def problem(seed, n_blocks=6, n_columns=4):
@@ -108,3 +108,23 @@ def test_a_block_of_zeros_is_worth_nothing():
 def test_what_is_no_design_is_refused(blocks, precision, message):
     with pytest.raises(FitError, match=message):
         greedy_d_optimal(blocks, precision, 1)
+
+
+def test_columns_of_very_different_size_are_no_trouble():
+    """As of basis functions whose prior spreads over many orders of magnitude."""
+    rng = np.random.default_rng(5)
+    size = 10.0 ** rng.uniform(-9, 9, 40)
+    known = rng.normal(size=(30, 40)) * size
+    blocks = [rng.normal(size=(3, 40)) * size for _ in range(6)]
+    precision = posterior_precision(known.T @ known, np.full(40, -60.0))
+    found = greedy_d_optimal(blocks, precision, 3)
+    scaled = greedy_d_optimal([b / size for b in blocks], precision / size[:, None] / size, 3)
+    assert found.indices == scaled.indices
+    assert found.gains == pytest.approx(scaled.gains, rel=1e-6)
+
+
+def test_a_prior_is_believed_as_it_is_unless_it_is_next_to_nothing():
+    gram = np.diag([4.0, 4.0, 0.0])
+    found = posterior_precision(gram, np.log([2.0, 1e-30, 3.0]))
+    assert found.diagonal() == pytest.approx([6.0, 4.0, 3.0])
+    assert found[1, 1] > 4.0

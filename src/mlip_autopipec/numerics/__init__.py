@@ -3,7 +3,13 @@
 from mlip_autopipec.numerics.cells import isotropic_repeat
 from mlip_autopipec.numerics.doptimal import DesignChoice, greedy_d_optimal
 from mlip_autopipec.numerics.eos import BirchMurnaghan, fit_birch_murnaghan
-from mlip_autopipec.numerics.evidence import EvidenceFit, Moments, PriorModel, evidence_fit
+from mlip_autopipec.numerics.evidence import (
+    EvidenceFit,
+    Moments,
+    PriorModel,
+    evidence_fit,
+    posterior_precision,
+)
 from mlip_autopipec.numerics.maxvol import maxvol
 from mlip_autopipec.numerics.rates import ErrorCurve, error_curve, rate_limit, share_interval
 
@@ -20,6 +26,7 @@ __all__ = [
     "greedy_d_optimal",
     "isotropic_repeat",
     "maxvol",
+    "posterior_precision",
     "rate_limit",
     "share_interval",
 ]

@@ -59,11 +59,14 @@ def greedy_d_optimal(
     for index, block in enumerate(blocks):
         if block.ndim != 2 or block.shape[1] != len(precision):
             raise FitError(f"block {index} has shape {block.shape}, expected (n, {len(precision)}).")
+    if not (precision.diagonal() > 0.0).all():
+        raise FitError("the prior precision matrix is not positive definite: its diagonal is not positive.")
+    scale = 1.0 / np.sqrt(precision.diagonal())  # columns differ by many orders of magnitude
     try:
-        lower = linalg.cholesky(precision, lower=True)
+        lower = linalg.cholesky(precision * scale[:, None] * scale, lower=True)
     except linalg.LinAlgError as error:
         raise FitError(f"the prior precision matrix is not positive definite: {error}.") from error
-    root = linalg.solve_triangular(lower, np.eye(len(precision)), lower=True).T
+    root = scale[:, None] * linalg.solve_triangular(lower, np.eye(len(precision)), lower=True).T
     indices: list[int] = []
     gains: list[float] = []
     for index in dict.fromkeys(required):

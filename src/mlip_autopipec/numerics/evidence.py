@@ -13,6 +13,7 @@ from mlip_autopipec.errors import FitError
 Array = NDArray[np.float64]
 
 _SMALLEST_PRECISION = 1.0e-11  # of a column's square sum: keeps the condition within double precision
+_LARGEST_LOG = 600.0
 _MAX_ITERATIONS = 300
 _SLOPE = 1.0  # nat per unit of a log precision: the maximum is less than a nat away
 
@@ -234,12 +235,34 @@ def evidence_fit(moments: Moments, prior: PriorModel, *, noise_floor: float = 0.
     )
 
 
+def posterior_precision(gram: Array, log_precision: Array) -> Array:
+    """Add a prior to normal equations, nowhere weaker than double precision can tell from none.
+
+    Parameters
+    ----------
+    gram
+        ``A.T @ A``, shape ``(n_columns, n_columns)``.
+    log_precision
+        Of the prior, shape ``(n_columns,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Precision of the posterior, shape ``(n_columns, n_columns)``.
+    """
+    return np.asarray(gram + np.diag(np.exp(_believed(gram, log_precision))))
+
+
+def _believed(gram: Array, log_precision: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        smallest = np.log(_SMALLEST_PRECISION * gram.diagonal())
+    return np.asarray(np.clip(log_precision, smallest, _LARGEST_LOG))
+
+
 def _solve(moments: Moments, prior: PriorModel, theta: Array, noise_floor: float) -> _Solution:
     """Solve for one prior; the inverse is that of the prior-scaled normal matrix."""
     asked = prior.log_precision(theta)
-    with np.errstate(divide="ignore"):
-        smallest = np.log(_SMALLEST_PRECISION * moments.gram.diagonal())
-    log_precision = np.clip(asked, smallest, 600.0)
+    log_precision = _believed(moments.gram, asked)
     root = np.exp(-0.5 * log_precision)
     normal = moments.gram * root[:, None] * root
     normal.flat[:: len(normal) + 1] += 1.0

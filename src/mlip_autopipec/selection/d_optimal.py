@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, bonds, build_basis, default_prior
 from mlip_autopipec.errors import FitError
-from mlip_autopipec.numerics import greedy_d_optimal
+from mlip_autopipec.numerics import greedy_d_optimal, posterior_precision
 from mlip_autopipec.schemas import (
     CandidateStructure,
     LabelBatchDoc,
@@ -74,13 +74,13 @@ class DOptimalSelectionMaker(SelectionMaker):
         prior = default_prior(basis)
         theta = prior.guess if fitted is None else np.array(list(fitted.prior.values()))
         # In units of the noise, as the prior is, the noise itself drops out of the information.
-        precision = np.diag(np.exp(prior.log_precision(theta)))
+        gram = np.zeros((design.n_functions, design.n_functions))
         for item in items:
             rows = self._rows(design, item.label.structure.to_ase(), item.weights)
-            precision += rows.T @ rows
+            gram += rows.T @ rows
         choice = greedy_d_optimal(
             [self._rows(design, c.structure.to_ase(), c.weights) for c in fresh],
-            precision,
+            posterior_precision(gram, prior.log_precision(theta)),
             n_choose,
             required=[index for index, c in enumerate(fresh) if c.required],
         )
