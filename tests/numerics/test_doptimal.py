@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlip_autopipec.errors import FitError
-from mlip_autopipec.numerics import greedy_d_optimal, posterior_precision
+from mlip_autopipec.numerics import Budget, greedy_d_optimal, posterior_precision
 
 
 def problem(seed, n_blocks=6, n_columns=4):
@@ -128,3 +128,21 @@ def test_a_prior_is_believed_as_it_is_unless_it_is_next_to_nothing():
     found = posterior_precision(gram, np.log([2.0, 1e-30, 3.0]))
     assert found.diagonal() == pytest.approx([6.0, 4.0, 3.0])
     assert found[1, 1] > 4.0
+
+
+def test_information_per_cost_decides_where_blocks_cost():
+    blocks = [2.0 * np.eye(3)[:1], 1.9 * np.eye(3)[1:2], np.eye(3)[2:]]
+    assert greedy_d_optimal(blocks, np.eye(3), 1).indices == [0]
+    dear = Budget(costs=[10.0, 1.0, 1.0])
+    assert greedy_d_optimal(blocks, np.eye(3), 3, budget=dear).indices == [1, 2, 0]
+
+
+def test_a_group_gives_no_more_than_it_may_but_what_is_required_stays():
+    blocks, precision = problem(3)
+    groups = ["a", "a", "a", "b", "b", "b"]
+    few = Budget(groups=groups, most={"a": 1})
+    chosen = greedy_d_optimal(blocks, precision, 6, budget=few).indices
+    assert sum(groups[i] == "a" for i in chosen) == 1
+    assert sorted(i for i in chosen if i > 2) == [3, 4, 5]
+    chosen = greedy_d_optimal(blocks, precision, 6, required=[0, 1], budget=few).indices
+    assert sorted(chosen) == [0, 1, 3, 4, 5]

@@ -16,6 +16,8 @@ def calibration(**update):
         "quantiles": [0.18, 0.38, 0.57],
         "counts": [20, 20, 20],
         "threshold": 2.5,
+        "chosen_errors": [0.2, 0.4],
+        "control_errors": [0.1],
         "n_audited": 4,
         "missed": ["x"],
         "missed_share": (0.006, 0.806),
@@ -42,6 +44,8 @@ def test_the_page_says_what_gamma_was_worth(store, write, docs, generation_zero)
     assert "10% of the forces are off by more than 0.3 eV/Å" in page
     assert "from γ 2.5 on" in page
     assert "1 of 4 (between 1% and 81%, 95 %)" in page
+    assert "0.3 eV/Å (2, before they were learned)" in page
+    assert "0.1 eV/Å (1, before they were learned)" in page
     assert "12.34" in page
     assert "0.9876" in page
 

@@ -75,6 +75,18 @@ def test_audits_that_were_wrong_are_counted_and_named(copper_ace, batch):
     assert found.missed_share[0] < 0.5 < found.missed_share[1]
 
 
+def test_chosen_and_random_structures_are_compared_before_they_are_learned(copper_ace, batch):
+    marks = [{"control": n % 2 == 1, "audit": False} for n in range(9)]
+    marked = [item.model_copy(update=mark) for item, mark in zip(batch.labels, marks, strict=True)]
+    both = batch.model_copy(update={"labels": marked})
+    found = GammaCalibrationMaker().calibrate(copper_ace, both)
+    assert (len(found.chosen_errors), len(found.control_errors)) == (5, 4)
+    atoms = np.array(found.force_error).reshape(9, 4)
+    assert found.control_errors == pytest.approx(np.sqrt((atoms[1::2] ** 2).mean(axis=1) / 3.0))
+    twice = GammaCalibrationMaker().calibrate(copper_ace, both, found)
+    assert twice.control_errors == 2 * found.control_errors
+
+
 def test_only_what_a_walk_met_counts(copper_ace, copper_batch):
     found = GammaCalibrationMaker().calibrate(copper_ace, copper_batch)
     assert (found.gamma, found.threshold, found.edges, found.n_structures) == ([], None, [], 0)

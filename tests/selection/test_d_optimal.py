@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from mlip_autopipec.errors import FitError
+from mlip_autopipec.errors import ConfigError, FitError
 from mlip_autopipec.schemas import SelectionDoc
 from mlip_autopipec.selection import DOptimalSelectionMaker
 from mlip_autopipec.testing import label_batch, maker_unchanged
@@ -125,3 +127,49 @@ def test_the_job_flattens_lists_of_candidates(maker, pool):
     found = maker.make.original(maker, [pool[:3], pool[3], pool[4:6]], 2)
     assert isinstance(found, SelectionDoc)
     assert found.n_considered == 6
+
+
+def test_small_cells_are_preferred_where_atoms_cost(pool, candidate):
+    large = []
+    for entry in pool:
+        atoms = entry.structure.to_ase().repeat((2, 1, 1))
+        atoms.rattle(0.02, seed=1)
+        large.append(candidate(atoms, "md"))
+    free, dear = (DOptimalSelectionMaker(n_functions=15, cutoff=4.5, cost_exponent=p) for p in (0.0, 3.0))
+    sizes = [
+        [c.structure.n_atoms for c in maker.select([*pool, *large], 5, [], None).candidates]
+        for maker in (free, dear)
+    ]
+    assert sizes[0].count(8) > sizes[1].count(8)
+    assert sizes[1][0] == 4
+
+
+def test_no_origin_takes_more_than_its_quota(pool):
+    mixed = [c.model_copy(update={"origin": "strain"}) if n > 6 else c for n, c in enumerate(pool)]
+    maker = DOptimalSelectionMaker(n_functions=15, cutoff=4.5, quotas={"md": 0.25})
+    assert [c.origin for c in maker.select(mixed, 4, [], None).candidates].count("md") == 1
+
+
+def test_some_are_drawn_at_random_and_marked(pool):
+    maker = DOptimalSelectionMaker(n_functions=15, cutoff=4.5, control_share=0.5, seed=3)
+    chosen = maker.select(pool, 4, [], None)
+    assert [c.control for c in chosen.candidates] == [True, True, False, False]
+    assert chosen == maker.select(pool, 4, [], None)
+    others = [replace(maker, seed=s).select(pool, 4, [], None) for s in range(5)]
+    assert len({tuple(sorted(digests(c)[:2])) for c in others}) > 1
+    label = label_batch(chosen.candidates, EMT()).labels[0]
+    assert label.control
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"cost_exponent": -1.0}, "'cost_exponent' must not be negative"),
+        ({"quotas": {"melt": 0.5}}, "'quotas' knows no origin melt; known: user"),
+        ({"quotas": {"md": 1.5}}, "'md' must lie between 0 and 1"),
+        ({"control_share": -0.1}, "'control_share' must lie between 0 and 1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        DOptimalSelectionMaker(**setting)

@@ -284,6 +284,15 @@ class LoopConfig(Section):
     n_initial: Count | None = Field(None, description="Labels of the first fit [1].")
     batch_size: Count | None = Field(None, description="Labels of a later generation [1].")
     quiet_rounds: Count | None = Field(None, description="Rounds without a halt that end the loop [1].")
+    cost_exponent: Annotated[float, Field(ge=0.0)] | None = Field(
+        None, description="Labels cost their number of atoms to this power; 3 for plane-wave DFT [1]."
+    )
+    quotas: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] | None = Field(
+        None, description="Largest share of a batch by origin, e.g. {md: 0.5} [1]."
+    )
+    control_share: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None, description="Share of a batch that is drawn at random, for comparison [1]."
+    )
     audit_share: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None, description="Share of labels for frames judged certain, to count those that were not [1]."
     )

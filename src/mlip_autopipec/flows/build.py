@@ -33,7 +33,7 @@ _OWNERS: dict[str, tuple[Class, ...]] = {
         *(LammpsMDMaker, StopRule, EmbeddingMaker, GammaCalibrationMaker, ActiveLearningMaker),
         *(ExplorationPolicy, PerturbationMaker),
     ),
-    "active_learning": (ActiveLearningMaker, LoopLimits),
+    "active_learning": (ActiveLearningMaker, LoopLimits, DOptimalSelectionMaker),
     "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker),
 }
 _RENAMED = {"gamma_halt": "gamma", "policy": "kind"}
@@ -240,7 +240,11 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
     stability = {"temperature": max(loop["temperatures"]), "timestep": walk["timestep"]}
     return ActiveLearningMaker(
         seed_maker=seeds,
-        selection_maker=DOptimalSelectionMaker(**{k: v for k, v in fit.items() if k in _SELECTION_KEYS}),
+        selection_maker=DOptimalSelectionMaker(
+            **{k: v for k, v in fit.items() if k in _SELECTION_KEYS},
+            **part("active_learning", DOptimalSelectionMaker),
+            seed=seed,
+        ),
         label_maker=label_maker,
         fit_maker=LinearAceFitMaker(**fit, tuner=tuner, seed=seed),
         final_fit_maker=final,

@@ -1,7 +1,7 @@
 """Linear algebra of fitting and of optimal design: arrays in, arrays out."""
 
 from mlip_autopipec.numerics.cells import isotropic_repeat
-from mlip_autopipec.numerics.doptimal import DesignChoice, greedy_d_optimal
+from mlip_autopipec.numerics.doptimal import Budget, DesignChoice, greedy_d_optimal
 from mlip_autopipec.numerics.eos import BirchMurnaghan, fit_birch_murnaghan
 from mlip_autopipec.numerics.evidence import (
     EvidenceFit,
@@ -15,6 +15,7 @@ from mlip_autopipec.numerics.rates import ErrorCurve, error_curve, rate_limit, s
 
 __all__ = [
     "BirchMurnaghan",
+    "Budget",
     "DesignChoice",
     "ErrorCurve",
     "EvidenceFit",

@@ -1,8 +1,8 @@
 """Greedy D-optimal choice of experiments that each bring several rows."""
 
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,42 @@ class DesignChoice:
     gains: list[float]
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What a choice may cost, and from which groups it may come.
+
+    Parameters
+    ----------
+    costs
+        Cost of each block, in any unit; none if all cost the same. Then information per cost decides.
+    groups
+        What each block belongs to; none for no groups.
+    most
+        Largest number of blocks of a group; groups that are not named have no limit.
+    """
+
+    costs: Sequence[float] | None = None
+    groups: Sequence[str] | None = None
+    most: Mapping[str, int] = field(default_factory=dict)
+
+    def cost(self, index: int) -> float:
+        """Cost of a block."""
+        return 1.0 if self.costs is None else self.costs[index]
+
+    def allows(self, index: int, chosen: Sequence[int]) -> bool:
+        """Whether its group has room for one more block."""
+        if self.groups is None or self.groups[index] not in self.most:
+            return True
+        group = self.groups[index]
+        return sum(self.groups[i] == group for i in chosen) < self.most[group]
+
+
 def greedy_d_optimal(
-    blocks: Sequence[Array], precision: Array, n_choose: int, required: Sequence[int] = ()
+    blocks: Sequence[Array],
+    precision: Array,
+    n_choose: int,
+    required: Sequence[int] = (),
+    budget: Budget | None = None,
 ) -> DesignChoice:
     r"""Choose the blocks of rows that shrink the posterior of a linear model most.
 
@@ -40,7 +74,10 @@ def greedy_d_optimal(
     n_choose
         Number of blocks to choose.
     required
-        Blocks that are chosen first, whatever their information.
+        Blocks that are chosen first, whatever their information, cost and group.
+    budget
+        Costs and groups of the others; none if they do not matter. Per cost the greedy choice has no such
+        bound, but is the usual one.
 
     Returns
     -------
@@ -67,6 +104,7 @@ def greedy_d_optimal(
     except linalg.LinAlgError as error:
         raise FitError(f"the prior precision matrix is not positive definite: {error}.") from error
     root = scale[:, None] * linalg.solve_triangular(lower, np.eye(len(precision)), lower=True).T
+    budget = budget or Budget()
     indices: list[int] = []
     gains: list[float] = []
     for index in dict.fromkeys(required):
@@ -77,9 +115,12 @@ def greedy_d_optimal(
     heapq.heapify(queue)
     while queue and len(indices) < n_choose:
         _, index = heapq.heappop(queue)
+        if not budget.allows(index, indices):
+            continue
         gain = _gain(blocks[index], root)
-        if queue and gain < -queue[0][0]:
-            heapq.heappush(queue, (-gain, index))
+        worth = gain / budget.cost(index)
+        if queue and worth < -queue[0][0]:
+            heapq.heappush(queue, (-worth, index))
             continue
         indices.append(index)
         gains.append(gain)

@@ -131,19 +131,7 @@ def gather_labels(
                 )
             )
         else:
-            labelled.append(
-                LabelledStructure(
-                    label=label,
-                    label_id=label_id,
-                    origin=candidate.origin,
-                    detail=candidate.detail,
-                    gamma=candidate.gamma,
-                    group=candidate.group,
-                    arm=candidate.arm,
-                    audit=candidate.audit,
-                    weights=candidate.weights,
-                )
-            )
+            labelled.append(LabelledStructure.of(label, label_id, candidate))
     check_failures(failed, len(labels), max_failed_fraction)
     check_one_fingerprint(labelled)
     return LabelBatchDoc(

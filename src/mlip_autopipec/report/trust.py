@@ -74,6 +74,10 @@ def trust(campaign: Campaign) -> Html:
     return section("What γ was worth", element("div", figure, "gallery"), facts(_facts(found)), again)
 
 
+def _mean(errors: list[float]) -> str | None:
+    return f"{np.mean(errors):.3g} eV/Å ({len(errors)}, before they were learned)" if errors else None
+
+
 def _facts(found: GammaCalibrationDoc) -> list[tuple[str, object]]:
     share = f"{1.0 - found.level:.0%} of the forces are off by more than {found.tolerated_error:g} eV/Å"
     low, high = found.missed_share
@@ -82,5 +86,7 @@ def _facts(found: GammaCalibrationDoc) -> list[tuple[str, object]]:
     return [
         ("atoms, structures", f"{len(found.gamma)}, {found.n_structures}"),
         (share, enough if found.edges else "not enough atoms to say"),
+        ("mean force RMSE of chosen structures", _mean(found.chosen_errors)),
+        ("of structures drawn at random", _mean(found.control_errors)),
         ("judged certain, but wrong", audits if found.n_audited else "no audit yet"),
     ]

@@ -31,6 +31,12 @@ class GammaCalibrationDoc(Document):
         description="Gamma from which more than 1 - level of the atoms exceed the tolerated error [1]; none "
         "if no bin does, or there is none."
     )
+    chosen_errors: list[float] = Field(
+        default_factory=list, description="Force RMSE of each structure chosen by information [eV/Å]."
+    )
+    control_errors: list[float] = Field(
+        default_factory=list, description="Force RMSE of each structure drawn at random [eV/Å]."
+    )
     n_audited: int = Field(description="Structures labelled although their grade was judged certain [1].")
     missed: list[str] = Field(
         description="Ids of those labels of which an atom exceeds the tolerated error: false negatives."

@@ -1,11 +1,17 @@
 """Reference labels: what an oracle says of a structure, and under which conditions."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
-from mlip_autopipec.schemas.structure import AtomicStructure, LabelWeights, Origin, Vector
+from mlip_autopipec.schemas.structure import (
+    AtomicStructure,
+    CandidateStructure,
+    LabelWeights,
+    Origin,
+    Vector,
+)
 
 Matrix = tuple[Vector, Vector, Vector]
 
@@ -100,10 +106,32 @@ class LabelledStructure(Document):
         "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
     )
     arm: str = Field("", description="Explorer that found it, as the policy names it; empty if none did.")
+    control: bool = Field(False, description="Drawn at random, to be compared with what was chosen.")
     audit: bool = Field(False, description="Judged certain before, and labelled to see whether it is.")
     weights: LabelWeights | None = Field(
         None, description="How much it counts in a fit; none if all of it counts in full."
     )
+
+    @classmethod
+    def of(cls, label: LabelDoc, label_id: str, candidate: CandidateStructure) -> Self:
+        """Join a label and the candidate it was made of.
+
+        Parameters
+        ----------
+        label
+            The label.
+        label_id
+            Id of the job that made it.
+        candidate
+            Where its structure comes from.
+
+        Returns
+        -------
+        LabelledStructure
+            Both.
+        """
+        origin = candidate.model_dump(exclude={"structure", "required"})
+        return cls(label=label, label_id=label_id, **origin)
 
 
 class EnergyShift(Document):

@@ -114,6 +114,7 @@ class CandidateStructure(Document):
         "", description="What it is correlated with, e.g. its trajectory; empty if it stands alone."
     )
     arm: str = Field("", description="Explorer that found it, as the policy names it; empty if none did.")
+    control: bool = Field(False, description="Drawn at random, to be compared with what was chosen.")
     audit: bool = Field(False, description="Judged certain, and to be labelled to see whether it is.")
     required: bool = Field(False, description="To be labelled whatever the selection thinks of it.")
     weights: LabelWeights | None = Field(

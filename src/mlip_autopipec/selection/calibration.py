@@ -78,10 +78,14 @@ class GammaCalibrationMaker(Maker):
             for item, (_, error) in zip(met, pairs, strict=True)
             if item.audit and error.max() > self.tolerated_error
         ]
+        rmse = [float(np.sqrt(np.mean(error**2) / 3.0)) for _, error in pairs]
+        control = [e for e, item in zip(rmse, met, strict=True) if item.control]
+        chosen = [e for e, item in zip(rmse, met, strict=True) if not (item.control or item.audit)]
         n_audited, n_structures = sum(item.audit for item in met), len(met)
         if previous is not None:
             pairs.insert(0, (np.array(previous.gamma), np.array(previous.force_error)))
             missed = [*previous.missed, *missed]
+            chosen, control = [*previous.chosen_errors, *chosen], [*previous.control_errors, *control]
             n_audited, n_structures = n_audited + previous.n_audited, n_structures + previous.n_structures
         pairs.append((np.empty(0), np.empty(0)))  # so that there is something to join
         gamma, error = (np.concatenate(column)[-self.max_atoms :] for column in zip(*pairs, strict=True))
@@ -96,6 +100,8 @@ class GammaCalibrationMaker(Maker):
             quantiles=[] if curve is None else curve.quantiles.tolist(),
             counts=[] if curve is None else curve.counts.astype(int).tolist(),
             threshold=None if curve is None else curve.threshold(self.tolerated_error),
+            chosen_errors=chosen,
+            control_errors=control,
             n_audited=n_audited,
             missed=missed,
             missed_share=share_interval(len(missed), n_audited),

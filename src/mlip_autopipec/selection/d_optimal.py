@@ -1,19 +1,21 @@
 """D-optimal selection on energy, force and stress rows of the linear model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, bonds, build_basis, default_prior
-from mlip_autopipec.errors import FitError
-from mlip_autopipec.numerics import greedy_d_optimal, posterior_precision
+from mlip_autopipec.errors import ConfigError, FitError
+from mlip_autopipec.numerics import Budget, greedy_d_optimal, posterior_precision
 from mlip_autopipec.schemas import (
     CandidateStructure,
     LabelBatchDoc,
     LabelWeights,
     LinearFitReport,
+    Origin,
     PotentialDoc,
     SelectionDoc,
 )
@@ -42,6 +44,15 @@ class DOptimalSelectionMaker(SelectionMaker):
         Standard deviation of a force component, in eV/Å.
     stress_sigma
         Standard deviation of a stress component, in eV/Å^3.
+    cost_exponent
+        A label costs its number of atoms to this power, and information per cost is chosen; 0 to choose by
+        information alone, 3 for the cubic cost of plane-wave DFT.
+    quotas
+        Largest share of a batch by origin, dimensionless; at least one structure of each is allowed.
+    control_share
+        Share of a batch that is drawn at random instead, dimensionless, to be compared with the chosen ones.
+    seed
+        Seed of that.
     """
 
     name: str = "select d-optimal"
@@ -50,6 +61,21 @@ class DOptimalSelectionMaker(SelectionMaker):
     energy_sigma: float = 0.001
     force_sigma: float = 0.05
     stress_sigma: float = 0.003
+    cost_exponent: float = 0.0
+    quotas: dict[str, float] = field(default_factory=dict)
+    control_share: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cost_exponent < 0.0:
+            raise ConfigError(f"'cost_exponent' must not be negative, got {self.cost_exponent}.")
+        unknown = sorted(set(self.quotas) - set(get_args(Origin)))
+        if unknown:
+            known = ", ".join(get_args(Origin))
+            raise ConfigError(f"'quotas' knows no origin {', '.join(unknown)}; known: {known}.")
+        for key, share in {**self.quotas, "control_share": self.control_share}.items():
+            if not 0.0 <= share <= 1.0:
+                raise ConfigError(f"{key!r} must lie between 0 and 1, got {share}.")
 
     def select(
         self,
@@ -78,11 +104,18 @@ class DOptimalSelectionMaker(SelectionMaker):
         for item in items:
             rows = self._rows(design, item.label.structure.to_ase(), item.weights)
             gram += rows.T @ rows
+        fresh = self._controls(fresh, n_choose, len(labelled))
+        budget = Budget(
+            costs=[c.structure.n_atoms**self.cost_exponent for c in fresh],
+            groups=[c.origin for c in fresh],
+            most={origin: max(1, round(share * n_choose)) for origin, share in self.quotas.items()},
+        )
         choice = greedy_d_optimal(
             [self._rows(design, c.structure.to_ase(), c.weights) for c in fresh],
             posterior_precision(gram, prior.log_precision(theta)),
             n_choose,
-            required=[index for index, c in enumerate(fresh) if c.required],
+            required=[index for index, c in enumerate(fresh) if c.required or c.control],
+            budget=budget,
         )
         return SelectionDoc(
             candidates=[fresh[index] for index in choice.indices],
@@ -91,6 +124,16 @@ class DOptimalSelectionMaker(SelectionMaker):
             gain=choice.gains,
             n_functions=design.n_functions,
         )
+
+    def _controls(
+        self, fresh: list[CandidateStructure], n_choose: int, n_labelled: int
+    ) -> list[CandidateStructure]:
+        """Mark the structures that are drawn at random."""
+        free = [index for index, c in enumerate(fresh) if not c.required]
+        n_drawn = min(round(self.control_share * n_choose), len(free))
+        drawn = np.random.default_rng([self.seed, n_labelled]).choice(free, n_drawn, replace=False)
+        marked = set(drawn.tolist())
+        return [c.model_copy(update={"control": True}) if i in marked else c for i, c in enumerate(fresh)]
 
     def _spec(self, elements: tuple[str, ...], fitted: LinearFitReport | None) -> BasisSpec:
         """Take the basis of the current linear potential, or the one given."""

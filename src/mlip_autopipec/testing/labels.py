@@ -45,17 +45,5 @@ def label_batch(
             fingerprint=fingerprint,
             wall_time=0.0,
         )
-        labels.append(
-            LabelledStructure(
-                label=label,
-                label_id=f"{prefix}-{index}",
-                origin=candidate.origin,
-                detail=candidate.detail,
-                gamma=candidate.gamma,
-                group=candidate.group,
-                arm=candidate.arm,
-                audit=candidate.audit,
-                weights=candidate.weights,
-            )
-        )
+        labels.append(LabelledStructure.of(label, f"{prefix}-{index}", candidate))
     return LabelBatchDoc(labels=labels, failed=[], n_labels=len(labels), wall_time=0.0)
