@@ -15,8 +15,10 @@ from mlip_autopipec.schemas import ArmError, ArmErrorsDoc, LabelBatchDoc, Labell
 class ArmErrorMaker(Maker):
     r"""Compare the forces of the potential that had not seen these labels with the oracle's.
 
-    An error counts as :math:`|\Delta F| / \sqrt{1 + |F|^2 / F_0^2}`: absolutely for the forces of a crystal
-    that vibrates, relatively for the large ones of absurd structures, which would otherwise draw all labels.
+    An error counts as :math:`|\Delta F| / \sqrt{1 + F^2 / F_0^2}` with F the larger of the two forces:
+    absolutely for the forces of a crystal that vibrates, relatively for large ones. So no structure counts
+    for more than :math:`2 F_0`, however absurd it is or the potential's answer; a single surprise would
+    otherwise draw all labels.
 
     Parameters
     ----------
@@ -72,5 +74,6 @@ class ArmErrorMaker(Maker):
     def _error(self, potential: AcePotential, item: LabelledStructure) -> float:
         forces = np.array(item.label.forces)
         found = potential.evaluate(item.label.structure.to_ase(), gamma=False).forces
-        weight = 1.0 + (np.linalg.norm(forces, axis=1) / self.force_scale) ** 2
-        return float(np.mean(np.linalg.norm(found - forces, axis=1) / np.sqrt(weight)))
+        larger = np.maximum(np.linalg.norm(forces, axis=1), np.linalg.norm(found, axis=1))
+        weight = np.sqrt(1.0 + (larger / self.force_scale) ** 2)
+        return float(np.mean(np.linalg.norm(found - forces, axis=1) / weight))
