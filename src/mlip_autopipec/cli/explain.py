@@ -26,8 +26,9 @@ def explain_config(path: Path) -> None:
         table.add_column(column, no_wrap=not fold, overflow="fold")
     units = configuration_units()
     for value in plan(load_config(path), path.parent).values:
-        undecided = value.path in _AT_RUN and value.value is None
-        shown = "from the pseudopotentials" if undecided else f"{value.value} {units.get(value.path, '')}"
+        shown = f"{value.value} {units.get(value.path, '')}"
+        if value.value is None or value.value == {}:
+            shown = "from the pseudopotentials" if value.path in _AT_RUN else "none"
         table.add_row(value.path, shown, value.source, value.reason)
     # A reason is a sentence: on a narrow terminal it would stand one word a line.
     Console(width=max(Console().width, _WIDTH)).print(table)
