@@ -12,14 +12,13 @@ from ase.build import bulk
 from ase.io.lammpsdata import write_lammps_data
 from jobflow import Flow, job, run_locally
 
-from mlip_autopipec.ace import AceCalculator, AcePotential, choose_baseline, lammps_lines
+from mlip_autopipec.ace import AceCalculator, AcePotential, choose_baseline, lammps_lines, load_potential
 from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
 from mlip_autopipec.dynamics.lammps_library import ForceResult, LammpsLibrary
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.report.release import release_potential
 from mlip_autopipec.schemas import AtomicStructure, BaselineDoc, CampaignDoc, WorkflowState
 from mlip_autopipec.store import open_store
-from mlip_autopipec.validation.prediction import load
 
 CUTOFF = 7.0
 BAR = 1.0 / 1.6021765e6  # eV/Å^3, as LAMMPS has it (force->nktv2p)
@@ -139,7 +138,7 @@ def test_md_walks_on_the_sum(with_baseline, walker, walk, tmp_path):
         structure=AtomicStructure.from_ase(squeezed),
     )
     assert (found.end_reason, found.end_step) == ("completed", 100)
-    whole, last = load(with_baseline, tmp_path), found.final.to_ase()
+    whole, last = load_potential(with_baseline, tmp_path), found.final.to_ase()
     energies = np.array(found.thermo.potential_energy)
     assert energies[0] == pytest.approx(whole.evaluate(squeezed).energies.mean(), abs=1e-9)
     assert energies[-1] == pytest.approx(whole.evaluate(last).energies.mean(), abs=1e-6)
@@ -184,7 +183,7 @@ def test_the_delivered_lines_are_what_lammps_needs(with_baseline, release, tmp_p
     assert "potential.yace is only a part of this potential" in files[-1].read_text()
     atoms = compressed(copper())
     structure, energy, forces, _ = lammps_says(tmp_path, atoms, copper_ace, lines)
-    found = load(with_baseline, tmp_path).evaluate(structure)
+    found = load_potential(with_baseline, tmp_path).evaluate(structure)
     assert energy == pytest.approx(found.energies.sum(), rel=1e-11)
     assert forces == pytest.approx(found.forces, abs=1e-9 * np.abs(forces).max())
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from mlip_autopipec.ace import load_potential
 from mlip_autopipec.dynamics.base import ExplorationMaker
 from mlip_autopipec.dynamics.lammps_conditions import MDConditions
 from mlip_autopipec.dynamics.lammps_inprocess import run_inprocess
@@ -103,7 +102,7 @@ class LammpsMDMaker(MDConditions, ExplorationMaker):
         done = self._document(task, run, reason, perf_counter() - begin)
         if previous is None or not previous.frames:
             return done
-        again = replayed(load_potential(potential, directory), previous.frames)
+        again = replayed(task.ace, previous.frames)
         return done.model_copy(update={"replayed": again})
 
     def _check(self, potential: PotentialDoc, structure: AtomicStructure) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ase.io.lammpsdata import write_lammps_data
 
-from mlip_autopipec.ace import load_potential
 from mlip_autopipec.dynamics import lammps_input as lines
 from mlip_autopipec.dynamics.lammps_library import LammpsLibrary
 from mlip_autopipec.dynamics.lammps_log import Table, read_halt, read_thermo
@@ -38,8 +37,7 @@ def run_inprocess(task: MDTask) -> MDRun:
         The walk could not begin.
     """
     directory, every = task.directory, task.conditions.gamma_every
-    ace = load_potential(task.potential, directory)
-    observer = Observer(ace, task.potential.core.r_in, task.gamma_select, every)
+    observer = Observer(task.ace, task.potential.core.r_in, task.gamma_select, every)
     with LammpsLibrary(directory, task.elements, observer.force, n_signals=2) as engine:
         engine.commands(*lines.HEAD, *_begin(task))
         engine.attach(task.potential.cutoff)

@@ -1,11 +1,13 @@
 """From what a back end brings home to the document, the same way for both."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
+from mlip_autopipec.ace import AcePotential, load_potential
 from mlip_autopipec.dynamics.lammps_conditions import MDConditions
 from mlip_autopipec.dynamics.lammps_input import GAMMA
 from mlip_autopipec.dynamics.lammps_log import Halt, Table, wild_end
@@ -65,6 +67,11 @@ class MDTask:
     def elements(self) -> list[str]:
         """Chemical symbols in the order of the types."""
         return self.potential.elements
+
+    @cached_property
+    def ace(self) -> AcePotential:
+        """The potential, loaded when it is first needed, for walk and replay alike."""
+        return load_potential(self.potential, self.directory)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from jobflow import Flow, Maker, Response, job
 from mlip_autopipec.ace import nearest_distance
 from mlip_autopipec.generation.perturb import rattled, strained
 from mlip_autopipec.generation.seeds import supercell
+from mlip_autopipec.generation.variant import KEEP_APART
 from mlip_autopipec.oracle import OracleMaker, QeStaticMaker
 from mlip_autopipec.oracle.convergence import Variant, probe_document, variants
 from mlip_autopipec.schemas import AtomicStructure, LabelDoc, ProbeDoc, ProbeRole
-
-_KEEP_APART = 0.75  # of the nearest-neighbour distance
 
 
 @dataclass
@@ -112,7 +111,7 @@ class ProbeMaker(Maker):
                 strained(atoms, self.max_strain, rng),
                 self.rattle * distance,
                 rng,
-                keep_apart=_KEEP_APART * distance,
+                keep_apart=KEEP_APART * distance,
             )
             for _ in range(self.n_cells)
         ]

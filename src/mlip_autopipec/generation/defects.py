@@ -5,12 +5,10 @@ from ase import Atoms
 from scipy.spatial import Voronoi
 
 from mlip_autopipec.ace import nearest_distance
-from mlip_autopipec.generation.perturb import rattled
-from mlip_autopipec.generation.variant import KEEP_APART, Variant, pushed_apart
+from mlip_autopipec.generation.variant import KEEP_APART, Variant, pushed_apart, shaken
 from mlip_autopipec.numerics import isotropic_repeat
 
 _FEWEST = 8  # atoms of a cell with a defect; in fewer it is another crystal
-_SHAKE = 0.03  # of the nearest-neighbour distance: forces that are zero by symmetry teach nothing
 _SAME_HOLE = 1.0e-3  # in fractional coordinates
 
 
@@ -37,7 +35,7 @@ def vacancy(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
         gone.append(int(np.argsort(distances, kind="stable")[1]))
     missing = " and ".join(host.symbols[i] for i in gone)
     del host[gone]
-    return Variant(_shaken(host, crystal, rng), f"without {missing}")
+    return Variant(shaken(host, crystal, rng), f"without {missing}")
 
 
 def interstitial(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
@@ -66,7 +64,7 @@ def interstitial(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
     apart = pushed_apart(host, KEEP_APART * nearest_distance(crystal))
     if apart is None:
         return None
-    return Variant(_shaken(apart, crystal, rng), f"{symbol} in a hole of {radii[index]:.2f} Å")
+    return Variant(shaken(apart, crystal, rng), f"{symbol} in a hole of {radii[index]:.2f} Å")
 
 
 def antisite(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
@@ -96,7 +94,7 @@ def antisite(crystal: Atoms, rng: np.random.Generator) -> Variant | None:
     if exchange:
         host.symbols[second] = old
     detail = f"{old} and {new} exchanged" if exchange else f"{new} on a place of {old}"
-    return Variant(_shaken(host, crystal, rng), detail)
+    return Variant(shaken(host, crystal, rng), detail)
 
 
 def holes(crystal: Atoms) -> tuple[np.ndarray, np.ndarray]:
@@ -126,8 +124,3 @@ def holes(crystal: Atoms) -> tuple[np.ndarray, np.ndarray]:
 
 def _host(crystal: Atoms) -> Atoms:
     return crystal.repeat(isotropic_repeat(crystal.cell.lengths(), len(crystal), _FEWEST))
-
-
-def _shaken(atoms: Atoms, crystal: Atoms, rng: np.random.Generator) -> Atoms:
-    distance = nearest_distance(crystal)
-    return rattled(atoms, rng.uniform(0.0, _SHAKE) * distance, rng, keep_apart=KEEP_APART * distance)

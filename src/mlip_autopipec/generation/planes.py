@@ -7,9 +7,7 @@ from pymatgen.core.surface import SlabGenerator
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from mlip_autopipec.ace import nearest_distance
-from mlip_autopipec.generation.perturb import rattled
-from mlip_autopipec.generation.variant import KEEP_APART, Variant
+from mlip_autopipec.generation.variant import Variant, shaken
 from mlip_autopipec.numerics import isotropic_repeat
 
 _INDICES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (0, 0, 1), (1, 0, 1))
@@ -23,7 +21,6 @@ _CLOSE_PACKED = {  # planes that glide, by space group (Hirth and Lothe, Theory 
 # The hollows of close-packed planes, where fcc becomes hcp; half vectors for other lattices.
 _GLIDES = ((1 / 3, 1 / 3), (2 / 3, 2 / 3), (1 / 3, 2 / 3), (2 / 3, 1 / 3), (0.5, 0.0), (0.0, 0.5))
 _SYMPREC = 1.0e-3
-_SHAKE = 0.03  # of the nearest-neighbour distance
 
 
 def surface(
@@ -55,7 +52,7 @@ def surface(
     wide = _plain(slab)
     lengths = np.append(wide.cell.lengths()[:2], np.inf)
     wide = wide.repeat(isotropic_repeat(lengths, len(wide), len(crystal)))
-    return Variant(_shaken(wide, crystal, rng), f"slab ({_name(plane)}), {vacuum:g} Å of vacuum")
+    return Variant(shaken(wide, crystal, rng), f"slab ({_name(plane)}), {vacuum:g} Å of vacuum")
 
 
 def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float = 8.0) -> Variant | None:
@@ -91,7 +88,7 @@ def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float
     tilted[2] += u * tilted[0] + v * tilted[1]
     faulted.set_cell(tilted, scale_atoms=False)
     detail = f"({_name(plane)}) glided by {u:.2f} a + {v:.2f} b of its cell"
-    return Variant(_shaken(faulted, crystal, rng), detail)
+    return Variant(shaken(faulted, crystal, rng), detail)
 
 
 def _conventional(crystal: Atoms) -> Atoms:
@@ -117,8 +114,3 @@ def _height(atoms: Atoms) -> float:
 
 def _name(plane: tuple[int, int, int]) -> str:
     return "".join(map(str, plane))
-
-
-def _shaken(atoms: Atoms, crystal: Atoms, rng: np.random.Generator) -> Atoms:
-    distance = nearest_distance(crystal)
-    return rattled(atoms, rng.uniform(0.0, _SHAKE) * distance, rng, keep_apart=KEEP_APART * distance)

@@ -7,11 +7,13 @@ import numpy as np
 from ase import Atoms
 
 from mlip_autopipec.ace import bonds, nearest_distance
+from mlip_autopipec.generation.perturb import rattled
 
 KEEP_APART = 0.75
 """Smallest distance allowed, as a fraction of the crystal's nearest-neighbour distance [1]."""
 
 _TRIES = 20
+_SHAKE = 0.03  # of the nearest-neighbour distance: forces that are zero by symmetry teach nothing
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,27 @@ def variants(family: Family, crystal: Atoms, n_wanted: int, rng: np.random.Gener
         if made is not None and nearest_distance(made.atoms) >= limit:
             found.append(made)
     return found
+
+
+def shaken(atoms: Atoms, crystal: Atoms, rng: np.random.Generator) -> Atoms:
+    """Displace the atoms a little.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    crystal
+        What it was made from; sets the scale.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    ase.Atoms
+        The displaced structure, no two atoms closer than :data:`KEEP_APART` of the crystal's neighbours.
+    """
+    distance = nearest_distance(crystal)
+    return rattled(atoms, rng.uniform(0.0, _SHAKE) * distance, rng, keep_apart=KEEP_APART * distance)
 
 
 def pushed_apart(atoms: Atoms, distance: float, *, n_rounds: int = 200) -> Atoms | None:

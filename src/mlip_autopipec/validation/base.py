@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from mlip_autopipec.schemas import Check, Verdict
+from mlip_autopipec.schemas import Check, LabelBatchDoc, LabelledStructure, Origin, Verdict
 
 _WARN_FACTOR = 2.0
 _SEVERITY: dict[Verdict, int] = {"pass": 0, "warn": 1, "fail": 2}
@@ -53,3 +53,21 @@ def worst(checks: Iterable[Check]) -> Verdict:
         ``"pass"``, ``"warn"`` or ``"fail"``.
     """
     return max((c.verdict for c in checks), key=lambda verdict: _SEVERITY[verdict])
+
+
+def of_origin(batch: LabelBatchDoc, origin: Origin) -> list[LabelledStructure]:
+    """Pick the labels of one origin.
+
+    Parameters
+    ----------
+    batch
+        The labels.
+    origin
+        Where the structures come from.
+
+    Returns
+    -------
+    list[LabelledStructure]
+        Those labels.
+    """
+    return [item for item in batch.labels if item.origin == origin]

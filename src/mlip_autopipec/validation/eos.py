@@ -7,6 +7,7 @@ import numpy as np
 from jobflow import Maker, job
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace import load_potential
 from mlip_autopipec.numerics import fit_birch_murnaghan
 from mlip_autopipec.schemas import (
     AtomicStructure,
@@ -18,8 +19,7 @@ from mlip_autopipec.schemas import (
     PotentialDoc,
 )
 from mlip_autopipec.units import EV_PER_A3_TO_GPA
-from mlip_autopipec.validation.base import check
-from mlip_autopipec.validation.prediction import load, of_origin
+from mlip_autopipec.validation.base import check, of_origin
 
 
 def eos_structures(structure: AtomicStructure, n_volumes: int, max_strain: float) -> list[CandidateStructure]:
@@ -95,7 +95,7 @@ class EosMaker(Maker):
             Both curves, both fits and verdicts.
         """
         labelled = of_origin(batch, "eos")
-        points = ParityPoint.predict(load(potential, Path.cwd()), labelled, potential.e0)
+        points = ParityPoint.predict(load_potential(potential, Path.cwd()), labelled, potential.e0)
         volumes = np.array(
             [i.label.structure.to_ase().get_volume() / i.label.structure.n_atoms for i in labelled]
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jobflow import Maker, job
 
+from mlip_autopipec.ace import load_potential
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.schemas import (
     ErrorStatistics,
@@ -14,8 +15,7 @@ from mlip_autopipec.schemas import (
     ParityPoint,
     PotentialDoc,
 )
-from mlip_autopipec.validation.base import check
-from mlip_autopipec.validation.prediction import load, of_origin
+from mlip_autopipec.validation.base import check, of_origin
 
 
 @dataclass
@@ -60,7 +60,7 @@ class HeldOutMaker(Maker):
         if not held_out:
             raise FitError("no held-out structure has a label, so no error can be stated.")
         every = [*(earlier or []), potential]
-        parities = [ParityPoint.predict(load(p, Path.cwd()), held_out, p.e0) for p in every]
+        parities = [ParityPoint.predict(load_potential(p, Path.cwd()), held_out, p.e0) for p in every]
         points, errors = parities[-1], ErrorStatistics.from_parity(parities[-1])
         return HeldOutDoc(
             errors=errors,

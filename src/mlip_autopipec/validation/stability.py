@@ -10,12 +10,11 @@ from ase.md.verlet import VelocityVerlet
 from jobflow import Maker, job
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import RISES_BELOW, SCAN_FROM, AceCalculator, AcePotential, dimer_scan
+from mlip_autopipec.ace import RISES_BELOW, SCAN_FROM, AceCalculator, AcePotential, dimer_scan, load_potential
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, Check, PotentialDoc, StabilityDoc
 from mlip_autopipec.validation.base import check
-from mlip_autopipec.validation.prediction import load
 
 Array = NDArray[np.float64]
 _SCAN_STEP = 0.02
@@ -67,7 +66,7 @@ class StabilityMaker(Maker):
         StabilityDoc
             Drift, grades, dimer curves and verdicts.
         """
-        ace = load(potential, Path.cwd())
+        ace = load_potential(potential, Path.cwd())
         atoms = structure.to_ase()
         atoms = atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), self.n_atoms))
         energies, temperatures, gamma, lost = self._dynamics(ace, atoms)
