@@ -4,13 +4,13 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import covalent_radii
 
+from mlip_autopipec.ace import closest_pair
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.oracle.base import (
     OracleMaker,
     OracleResult,
     check_distances,
     check_result,
-    closest_pair,
     label_document,
 )
 from mlip_autopipec.schemas import AtomicStructure, Fingerprint

@@ -23,7 +23,7 @@ from mlip_autopipec.ace.design import (
 )
 from mlip_autopipec.ace.environment import environment
 from mlip_autopipec.ace.files import PotentialFiles, compare_files, write_potential
-from mlip_autopipec.ace.neighbours import Bonds, bonds, nearest_distance, shortest_distances
+from mlip_autopipec.ace.neighbours import Bonds, bonds, closest_pair, nearest_distance, shortest_distances
 from mlip_autopipec.ace.potential import AceCalculator, AcePotential, Evaluation, load_potential
 from mlip_autopipec.ace.uncertainty import ForceErrorModel, Posterior
 
@@ -50,6 +50,7 @@ __all__ = [
     "build_basis",
     "choose_baseline",
     "choose_core",
+    "closest_pair",
     "compare_files",
     "default_prior",
     "dimer_scan",

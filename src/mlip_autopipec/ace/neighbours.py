@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
 from numpy.typing import NDArray
 from vesin import NeighborList
 
@@ -119,3 +120,29 @@ def shortest_distances(structures: list[Atoms], cutoff: float) -> dict[str, floa
                 pair = f"{first}-{second}"
                 found[pair] = min(found.get(pair, np.inf), float(d[mask].min()))
     return found
+
+
+def closest_pair(atoms: Atoms, ratio: float) -> tuple[int, int, float, float] | None:
+    """Find the pair that is closest in units of its covalent radii, among those below a ratio.
+
+    Parameters
+    ----------
+    atoms
+        The structure; an atom and its own periodic image are a pair.
+    ratio
+        Largest distance over the sum of covalent radii, dimensionless.
+
+    Returns
+    -------
+    tuple[int, int, float, float] | None
+        Indices, distance in Å, distance over sum of radii; None if no pair is as close.
+    """
+    if ratio <= 0.0:
+        return None
+    radii = covalent_radii[atoms.numbers]
+    i, j, distance, _ = bonds(atoms, 2.0 * ratio * float(radii.max()))
+    relative = distance / (radii[i] + radii[j])
+    if not (relative < ratio).any():
+        return None
+    worst = int(np.argmin(relative))
+    return int(i[worst]), int(j[worst]), float(distance[worst]), float(relative[worst])

@@ -9,11 +9,10 @@ from typing import Self
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 from jobflow import JobConfig, Maker, job
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace import closest_pair
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.oracle.failures import failure_recorded
 from mlip_autopipec.schemas import AtomicStructure, Correction, Fingerprint, LabelDoc
@@ -142,30 +141,6 @@ class OracleMaker(Maker, ABC):
         """
         self.check(elements)
         return replace(self)
-
-
-def closest_pair(atoms: Atoms, ratio: float) -> tuple[int, int, float, float] | None:
-    """Find the pair that is closest in units of its covalent radii, among those below a ratio.
-
-    Parameters
-    ----------
-    atoms
-        The structure; an atom and its own periodic image are a pair.
-    ratio
-        Largest distance over the sum of covalent radii, dimensionless.
-
-    Returns
-    -------
-    tuple[int, int, float, float] | None
-        Indices, distance in Å, distance over sum of radii; None if no pair is as close.
-    """
-    radii = covalent_radii[atoms.numbers]
-    first, second, distance = neighbor_list("ijd", atoms, ratio * radii)
-    if len(distance) == 0:
-        return None
-    relative = distance / (radii[first] + radii[second])
-    worst = int(np.argmin(relative))
-    return int(first[worst]), int(second[worst]), float(distance[worst]), float(relative[worst])
 
 
 def check_distances(atoms: Atoms, ratio: float) -> None:

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import bonds
+from mlip_autopipec.ace import closest_pair
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.schemas import DuplicatePair, LabelledStructure, Outlier, OutlierKind
 from mlip_autopipec.training.dataset import TrainingSet
@@ -170,13 +169,11 @@ def energy_scores(training: TrainingSet) -> Array:
 
 def _short_distances(atoms: Atoms, ratio: float) -> Iterator[tuple[float, str]]:
     """Yield the shortest of the distances below the limit, if there is any, and a description."""
-    radii = covalent_radii[atoms.numbers]
-    i, j, d, _ = bonds(atoms, 2.0 * ratio * float(radii.max()))
-    ratios = d / (radii[i] + radii[j])
-    k = int(np.argmin(ratios)) if len(ratios) else -1
-    if k >= 0 and ratios[k] < ratio:
-        pair = f"{atoms.symbols[i[k]]}{i[k]}-{atoms.symbols[j[k]]}{j[k]}"
-        yield float(ratios[k]), f"{pair} at {d[k]:.3f} Å, {ratios[k]:.2f} of the sum of covalent radii"
+    found = closest_pair(atoms, ratio)
+    if found is not None:
+        i, j, distance, relative = found
+        pair = f"{atoms.symbols[i]}{i}-{atoms.symbols[j]}{j}"
+        yield relative, f"{pair} at {distance:.3f} Å, {relative:.2f} of the sum of covalent radii"
 
 
 def _outlier(item: LabelledStructure, kind: OutlierKind, value: float, limit: float, detail: str) -> Outlier:
