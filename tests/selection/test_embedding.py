@@ -331,6 +331,7 @@ def test_a_potential_without_active_set_calls_no_atom_uncertain(copper_files, co
     [
         ({"frozen": 2.0}, "'frozen' must lie between 0 and 'buffer'"),
         ({"largest_share": 1.0}, "'largest_share' must lie between 0 and 1"),
+        ({"exchanges": -1}, "'exchanges' must not be negative, got -1"),
         ({"buffer_gamma": 0.5}, "'buffer_gamma' must be at least 1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from mlip_autopipec.selection.embedding.cut import Cut, balanced, cut_box, cut_crystal
 from mlip_autopipec.selection.embedding.embed import embed, settled
+from mlip_autopipec.selection.embedding.exchange import exchanged
 from mlip_autopipec.selection.embedding.host import Host, crystal_cell, host_vectors
 from mlip_autopipec.selection.embedding.judge import (
     Embedding,
@@ -27,6 +28,7 @@ __all__ = [
     "cut_box",
     "cut_crystal",
     "embed",
+    "exchanged",
     "host_vectors",
     "judge",
     "judged",
