@@ -262,6 +262,9 @@ class ExplorationConfig(Section):
     embed_above: Count | None = Field(
         None, description="Atoms above which a small periodic cell is cut out for the oracle [1]."
     )
+    largest_whole: Count | None = Field(
+        None, description="Atoms above which no frame is labelled whole, however bad its small cell is [1]."
+    )
     policy: Literal["fixed", "adaptive"] | None = Field(
         None,
         description="'fixed': labels by given shares; 'adaptive': where they lower the expected error most.",

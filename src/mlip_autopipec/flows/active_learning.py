@@ -246,7 +246,9 @@ class ActiveLearningMaker(Maker):
         if beside is not None:
             candidates.append(OutputReference(beside).candidates)
         batches = [OutputReference(uuid) for uuid in state.batches]
-        budget = min(self.batch_size, self.limits.max_labels - state.n_labels)
+        # A place that halts again right away gets more labels, then less heat (`moved`), and is given up.
+        stuck = sum(walker.n_stuck > 0 and not walker.finished for walker in state.walkers)
+        budget = min(self.batch_size + stuck, self.limits.max_labels - state.n_labels)
         chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
         labels = self.label_maker.make(chosen.output)
         calibration = self._calibration(state, labels.output)

@@ -300,6 +300,30 @@ def _allowed(core: float, buffer: float, rule: EmbeddingRule) -> tuple[float, fl
     return max(rule.buffer_gamma, _CORE_GROWTH * core), max(rule.buffer_gamma, buffer)
 
 
+def gamma_excess(found: Embedding, n_whole: int, rule: EmbeddingRule) -> float:
+    """Say by how much gamma is too large in a small cell.
+
+    Parameters
+    ----------
+    found
+        What was measured.
+    n_whole
+        Number of atoms of the whole cell.
+    rule
+        What is good enough.
+
+    Returns
+    -------
+    float
+        Largest gamma over what is allowed, dimensionless; infinite if more than gamma is wrong with the cell.
+    """
+    core, buffer = _allowed(found.gamma_core_host, found.gamma_buffer_host, rule)
+    tame = replace(found, gamma_core=0.0, gamma_buffer=0.0)
+    if refusal(tame, n_whole, rule):
+        return np.inf
+    return max(found.gamma_core / core, found.gamma_buffer / buffer)
+
+
 def core_weights(distance: Array, core: float) -> Array:
     r"""Weigh the forces of a small cell by where their atoms are.
 
