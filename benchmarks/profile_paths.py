@@ -2,7 +2,8 @@
 
     python benchmarks/profile_paths.py [--atoms 256] [--functions 200]
 
-By cProfile, own time of each function; compiled kernels (numba, python-ace, BLAS) show as the call that enters them.
+By cProfile, own time of each function; a compiled kernel (numba, python-ace, BLAS) shows as the call that
+enters it.
 """
 
 import cProfile
