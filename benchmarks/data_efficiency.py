@@ -4,9 +4,10 @@
 
 FOLDER holds ``Cu_train.extxyz.gz`` and so on (Zuo et al., see zuo.py). All choices begin with the same five
 labels, drawn at random by the seed, and take five at a time. "active" is the D-optimal choice of the loop
-(``selection.d_optimal``), with a refit before each batch; "√atoms" is that with ``cost_exponent: 0.5``, and
-"all alike" takes no account of how loosely the fit will take a structure. The farthest point is taken among
-the mean ACE functions of each structure, each function over its spread in the pool. The fit is the loop's.
+(``selection.d_optimal``), with a refit before each batch; "per cell" is that with ``cost_exponent: 0``, and
+"all alike" besides takes no account of how loosely the fit will take a structure. The farthest point is taken
+among the mean ACE functions of each structure, each function over its spread in the pool. The fit is the
+loop's.
 """
 
 import tempfile
@@ -36,7 +37,7 @@ SCALES = RowScales(0.001, 0.05, 0.003)  # the defaults of LinearAceFitMaker
 ENERGY_SCALE = 0.3
 ARMS = {
     "active": BLUE,
-    "active, √atoms": YELLOW,
+    "active, per cell": YELLOW,
     "active, all alike": GREY,
     "farthest": GREEN,
     "random": ORANGE,
@@ -150,7 +151,7 @@ def learn(pool: Pool, arm: str, seed: int, most: int) -> dict[int, Errors]:
         elif arm == "farthest":
             labelled = labelled + pool.farthest(labelled)
         else:
-            exponent = 0.5 if "√" in arm else 0.0
+            exponent = 0.5 if arm == "active" else 0.0
             labelled = labelled + pool.active(labelled, exponent, alike="alike" in arm)
 
 

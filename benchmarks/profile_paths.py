@@ -2,7 +2,7 @@
 
     python benchmarks/profile_paths.py [--atoms 256] [--functions 200]
 
-By cProfile, own time of each function; a compiled kernel (numba, python-ace, BLAS) shows as the call that
+By cProfile on the time of the CPU, own time of each function; a compiled kernel (numba, python-ace, BLAS) shows as the call that
 enters it.
 """
 
@@ -11,6 +11,7 @@ import pstats
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 
 from _record import Record, parser
 from ase.calculators.emt import EMT
@@ -28,7 +29,7 @@ MOST = 8
 def profiled(record: Record, title: str, work: Callable[[], object]) -> None:
     """Add the table of one path; it runs once before, so that nothing is compiled."""
     work()
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(process_time)
     profile.runcall(work)
     found = pstats.Stats(profile)
     total = found.total_tt
@@ -37,7 +38,7 @@ def profiled(record: Record, title: str, work: Callable[[], object]) -> None:
         [f"{Path(file).name}:{name}".removeprefix("~:"), calls, f"{own:.3f}", f"{own / total:.0%}"]
         for (file, _, name), (_, calls, own, _, _) in entries
     ]
-    record.table(["function", "calls", "own time [s]", "share"], rows, f"{title}: {total:.2f} s")
+    record.table(["function", "calls", "own CPU time [s]", "share"], rows, f"{title}: {total:.2f} s")
 
 
 def main() -> None:

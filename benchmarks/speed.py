@@ -161,12 +161,18 @@ def overhead(record: Record, run: Path) -> None:
     for entry in entries:
         stage = entry.metadata.get("stage", entry.name)
         stages[stage] = stages.get(stage, 0.0) + (entry.wall_time or 0.0)
-    works = ("label", "fit", "explore")
+    works = ("label", "fit", "explore", "validate")  # validation is labels and MD
     busy = union([s for s, e in zip(spans, entries, strict=True) if e.metadata.get("stage") in works])
     rows = [
         [stage, f"{t:.1f}", f"{t / total:.0%}"] for stage, t in sorted(stages.items(), key=lambda i: -i[1])
     ]
-    rows.append(["**no oracle, fit or MD at work**", f"{total - busy:.1f}", f"{1 - busy / total:.0%}"])
+    rows.append(
+        [
+            "**none of label, fit, explore and validate at work**",
+            f"{total - busy:.1f}",
+            f"{1 - busy / total:.0%}",
+        ]
+    )
     record.table(["stage", "s", "of the wall time"], rows, f"{len(entries)} jobs, {total:.0f} s in all.")
 
 
