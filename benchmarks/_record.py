@@ -91,9 +91,7 @@ class Record:
         """Add a figure, as small as a page can carry."""
         stem = f"{self.name}-{suffix}" if suffix else self.name
         svg = draw("f", caption, paint).svg.replace("currentColor", "#666666")
-        svg = svg.replace("<svg", f'<svg {_NAMES} font-family="sans-serif"', 1).replace(
-            " href=", " xlink:href="
-        )
+        svg = svg.replace("<svg", f'<svg {_NAMES} font-family="sans-serif"', 1)
         (self.folder / f"{stem}.svg").write_text(svg + "\n")
         self._add(f"![{caption}]({stem}.svg)")
 

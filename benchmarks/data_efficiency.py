@@ -191,14 +191,16 @@ def write(record: Record, pool: Pool, element: str, curves: dict[str, list[dict[
             return float(np.median([getattr(c[n], key) for c in some]))
 
         reached = {
-            key: next((str(n) for n in marks if middle(n, key) <= PARITY * getattr(full, key)), "never")
+            key: next(
+                (f"at {n} labels" for n in marks if middle(n, key) <= PARITY * getattr(full, key)), "never"
+            )
             for key in ("energy", "force")
         }
         last = marks[-1]
         ratio = middle(last, "worst") / np.median([c[last].worst for c in curves["random"]])
         record.say(
-            f"{arm}: within 5 % of the full pool's energy error at {reached['energy']} labels, of its force "
-            f"error at {reached['force']}; at {last} labels the worst structure is {ratio:.2f} of random's."
+            f"{arm}: within 5 % of the full pool's energy error {reached['energy']}, of its force error "
+            f"{reached['force']}; at {last} labels the worst structure is {ratio:.2f} of random's."
         )
     for key, label in (("energy", "energy RMSE [meV/atom]"), ("worst", "worst unlabelled force RMSE [eV/Å]")):
 

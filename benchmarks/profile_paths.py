@@ -2,8 +2,8 @@
 
     python benchmarks/profile_paths.py [--atoms 256] [--functions 200]
 
-By cProfile on the time of the CPU, own time of each function; a compiled kernel (numba, python-ace, BLAS) shows as the call that
-enters it.
+By cProfile on the time of the CPU, own time of each function; a compiled kernel (numba, python-ace, BLAS)
+shows as the call that enters it.
 """
 
 import cProfile

@@ -1,20 +1,22 @@
 """Speed as ratios: each number is taken beside its yardstick in the same run, on the same machine.
 
-    python benchmarks/speed.py [FOLDER] [--run RUN_DIR] [--fast]
+    python benchmarks/speed.py [FOLDER] [--run RUN_DIR] [--fast] [--only growth]
 
 FOLDER holds ``Si_train.extxyz.gz`` of the set of Zuo et al. (see zuo.py); without it the design matrix is
 left out. RUN_DIR is a finished campaign, e.g. of ``make demo-fast``; without it the overhead of the loop is
-left out. Times of a busy machine are noisy: both sides are timed in turns and the fastest of three counts.
-Labelling with one worker and with two is in labelling.py.
+left out. Both sides are timed in turns and the fastest of three counts: time of the CPU, as machines are
+shared, except where other processes work (design matrix, overhead, start-up). ``--only`` makes a page of its
+own. Labelling with one worker and with two is in labelling.py.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 from _record import Record, parser, slope
@@ -39,15 +41,15 @@ CUTOFF = 5.0
 SCALES = RowScales(0.001, 0.05, 0.003)
 
 
-def fastest(*works: Callable[[], object]) -> list[float]:
+def fastest(*works: Callable[[], object], clock: Callable[[], float] = process_time) -> list[float]:
     """Seconds of each work, timed in turns."""
     times = []
     for _ in range(REPEAT):
         row = []
         for work in works:
-            begin = perf_counter()
+            begin = clock()
             work()
-            row.append(perf_counter() - begin)
+            row.append(clock() - begin)
         times.append(row)
     return np.min(times, axis=0).tolist()
 
@@ -197,7 +199,7 @@ def start_up(record: Record) -> None:
     def started(command: list[str]) -> None:
         subprocess.run(command, capture_output=True, check=True)
 
-    seconds = fastest(*(lambda c=c: started(c) for c in commands.values()))
+    seconds = fastest(*(lambda c=c: started(c) for c in commands.values()), clock=perf_counter)
     rows = [[name, f"{t:.2f}", f"{t / seconds[0]:.1f}"] for name, t in zip(commands, seconds, strict=True)]
     record.table(["start-up", "s", "ratio"], rows)
 
@@ -260,24 +262,34 @@ def main() -> None:
     command.add_argument("folder", type=Path, nargs="?")
     command.add_argument("--run", type=Path)
     command.add_argument("--fast", action="store_true", help="smaller sizes")
+    command.add_argument("--only", choices=["rows", "dynamics", "choice", "overhead", "start-up", "growth"])
     given = command.parse_args()
-    record = Record("speed", "Speed, as ratios", given.out, "fixed")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if given.folder is not None:
-            record.say("## Design matrix and fit")
-            compare(record, given.folder, 20 if given.fast else 60, 225, 1 if given.fast else REPEAT)
-        record.say("## Molecular dynamics")
-        dynamics(record, folder)
-        record.say("## Active set")
-        choice(record, 4_000 if given.fast else 20_000, 100 if given.fast else 300)
-        if given.run is not None:
-            record.say("## Overhead of the loop")
-            overhead(record, given.run)
-        record.say("## Start-up")
-        start_up(record)
-        record.say("## Growth")
-        growth(record, folder, fast=given.fast)
+    name = f"speed-{given.only}" if given.only else "speed"
+    record = Record(name, "Speed, as ratios", given.out, "fixed")
+    with tempfile.TemporaryDirectory() as scratch:
+        for part, (title, measure) in parts(given, record, Path(scratch)).items():
+            if given.only in (None, part):
+                record.say(f"## {title}")
+                measure()
+
+
+def parts(
+    given: argparse.Namespace, record: Record, folder: Path
+) -> dict[str, tuple[str, Callable[[], None]]]:
+    """What can be measured with what was given."""
+    fast = given.fast
+    found: dict[str, tuple[str, Callable[[], None]]] = {
+        "dynamics": ("Molecular dynamics", lambda: dynamics(record, folder)),
+        "choice": ("Active set", lambda: choice(record, *((4_000, 100) if fast else (20_000, 300)))),
+        "start-up": ("Start-up", lambda: start_up(record)),
+        "growth": ("Growth", lambda: growth(record, folder, fast=fast)),
+    }
+    if given.folder is not None:
+        size = (20, 225, 1) if fast else (60, 225, REPEAT)
+        found["rows"] = ("Design matrix and fit", lambda: compare(record, given.folder, *size))
+    if given.run is not None:
+        found["overhead"] = ("Overhead of the loop", lambda: overhead(record, given.run))
+    return found
 
 
 if __name__ == "__main__":
