@@ -6,13 +6,15 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test test-pacemaker lint types docs-reference programs clean
+.PHONY: help demo demo-fast test test-pacemaker lint types docs-reference programs bench bench-full clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
 	@echo "make demo-fast  copper by ASE's EMT potential (not DFT): the same loop, about 2 minutes"
 	@echo "make test       linters, types, import rules and tests"
 	@echo "make test-pacemaker  installs pacemaker with TensorFlow (2 GB) and runs the tests that need it"
+	@echo "make bench      a fast subset of the benchmarks, minutes; tables in $(RUN_DIR)/benchmarks (ZUO=folder: see benchmarks)"
+	@echo "make bench-full all of them, hours; tables in docs/benchmarks"
 	@echo "make programs   apt-get the programs that some tests need (root)"
 
 $(BIN)/uv:
@@ -60,6 +62,25 @@ programs:
 	command -v pw.x >/dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	  quantum-espresso quantum-espresso-data libopenblas0-serial; }
+
+# One BLAS thread: the benchmarks compare, and threads that wait for each other compare badly.
+BENCH := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks
+ZUO ?=
+
+bench: $(VENV)/.run demo-fast
+	$(BENCH)/speed.py $(ZUO) --run $(RUN_DIR)/copper --fast --out $(RUN_DIR)/benchmarks
+	$(BENCH)/robustness.py --elements Cu --seeds 1 --picoseconds 0.2 --out $(RUN_DIR)/benchmarks
+	$(BENCH)/closed_loop.py --elements Cu --seeds 1 --steps 1000 --out $(RUN_DIR)/benchmarks
+	$(if $(ZUO),$(BENCH)/data_efficiency.py $(ZUO) Mo --seeds 1 --labels 20 --out $(RUN_DIR)/benchmarks,@echo "ZUO is not given: no data_efficiency.py")
+
+bench-full: $(VENV)/.run demo-fast
+	@test -n "$(ZUO)" || { echo "error: ZUO is not given. hint: make bench-full ZUO=folder with Cu_train.extxyz.gz and so on"; exit 2; }
+	$(BENCH)/data_efficiency.py $(ZUO)
+	$(BENCH)/closed_loop.py
+	$(BENCH)/robustness.py
+	$(BENCH)/speed.py $(ZUO) --run $(RUN_DIR)/copper
+	$(BENCH)/zuo.py $(ZUO)
+	$(BENCH)/policy.py
 
 clean:
 	rm -rf $(VENV) $(RUN_DIR) build dist

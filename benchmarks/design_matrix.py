@@ -8,7 +8,6 @@ compared too. Theirs has no stress rows, so ours are computed without; the fit i
 (scikit-learn) and the whole search for noise and prior by the evidence here.
 """
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
+from _record import Record, parser
 from pyace.linearacefit import LinearACEDataset, LinearACEFit
 from zuo import read
 
@@ -30,32 +30,41 @@ SCALES = RowScales(0.001, 0.05, 0.003)
 
 def main() -> None:
     """Time and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--structures", type=int, default=60)
-    parser.add_argument("--functions", type=int, default=225)
-    parser.add_argument("--repeat", type=int, default=3, help="the fastest of so many runs counts")
-    arguments = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("folder", type=Path)
+    command.add_argument("--structures", type=int, default=60)
+    command.add_argument("--functions", type=int, default=225)
+    command.add_argument("--repeat", type=int, default=3, help="the fastest of so many runs counts")
+    given = command.parse_args()
+    record = Record("design-matrix", "Design matrix and linear fit", given.out)
+    compare(record, given.folder, given.structures, given.functions, given.repeat)
+
+
+def compare(record: Record, folder: Path, n_structures: int, n_functions: int, repeat: int) -> None:
+    """Time both, one after the other in turns, and compare their rows."""
     with tempfile.TemporaryDirectory() as name:
-        training = assemble([read(arguments.folder, "Si", "train", Path(name))], CUTOFF)
-    step = max(1, len(training.structures) // arguments.structures)
-    kept = slice(0, step * arguments.structures, step)
+        training = assemble([read(folder, "Si", "train", Path(name))], CUTOFF)
+    step = max(1, len(training.structures) // n_structures)
+    kept = slice(0, step * n_structures, step)
     structures, targets = training.structures[kept], targets_of(training, None)[kept]
-    spec = BasisSpec(("Si",), CUTOFF, arguments.functions)
+    spec = BasisSpec(("Si",), CUTOFF, n_functions)
     n_cores, n_atoms = len(os.sched_getaffinity(0)), sum(map(len, structures))
-    print(f"{len(structures)} structures, {n_atoms} atoms, {arguments.functions} functions, {n_cores} cores")
     _ = ours(spec, structures[:2], targets[:2])  # compiles
-    one = min((ours(spec, structures, targets) for _ in range(arguments.repeat)), key=lambda t: t[0])
-    other = min(
-        (theirs(spec, structures, targets, n_cores) for _ in range(arguments.repeat)), key=lambda t: t[0]
-    )
-    print(f"{'':24}{'rows':>9}{'fit':>9}{'both':>9}")
-    for who, found in (("pyace.linearacefit", other), ("mlip_autopipec", one)):
-        print(f"{who:24}{found[0]:7.2f} s{found[1]:7.2f} s{found[0] + found[1]:7.2f} s")
-    ratio = other[0] / one[0], other[1] / one[1], sum(other[:2]) / sum(one[:2])
-    print(f"{'times faster':24}{ratio[0]:9.1f}{ratio[1]:9.1f}{ratio[2]:9.1f}")
+    runs = [
+        (ours(spec, structures, targets), theirs(spec, structures, targets, n_cores)) for _ in range(repeat)
+    ]
+    one, other = (min(found, key=lambda t: t[0]) for found in zip(*runs, strict=True))
+    times = {"pyace.linearacefit": other, "mlip_autopipec": one}
+    rows = [[who, *(f"{t:.2f} s" for t in (*f[:2], sum(f[:2])))] for who, f in times.items()]
+    ratios = other[0] / one[0], other[1] / one[1], sum(other[:2]) / sum(one[:2])
+    rows.append(["times faster", *(f"{ratio:.1f}" for ratio in ratios)])
     difference = np.abs(one[2] - other[2]).max() / np.abs(other[2]).max()
-    print(f"largest difference of the rows over the largest row: {difference:.1e}")
+    record.table(
+        ["", "rows", "fit", "both"],
+        rows,
+        f"{len(structures)} silicon structures, {n_atoms} atoms, {n_functions} functions, {n_cores} cores; "
+        f"the fastest of {repeat}. The rows agree to {difference:.0e} of the largest.",
+    )
 
 
 def ours(spec: BasisSpec, structures: list, targets: list[Target]):

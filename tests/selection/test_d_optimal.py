@@ -106,6 +106,20 @@ def test_prior_and_basis_are_those_of_the_fit(maker, pool, copper):
     assert sum(maker.select(pool, 3, [], sure).gain) < sum(chosen.gain)
 
 
+def test_what_the_fit_will_take_loosely_teaches_less(pool, copper, copper_batch):
+    """The cells of most energy are chosen first while all count alike, and last where they are loose."""
+    tight, loose = (DOptimalSelectionMaker(energy_scale=scale) for scale in (1e9, 0.01))
+
+    def energy_of_first(maker):
+        atoms = maker.select(pool, 2, [copper_batch], copper).candidates[0].structure.to_ase()
+        atoms.calc = EMT()
+        return atoms.get_potential_energy() / len(atoms)
+
+    assert energy_of_first(loose) < energy_of_first(tight) - 0.05
+    alike = loose.select(pool, 3, [copper_batch], None)  # nothing is expected without a potential
+    assert alike == tight.select(pool, 3, [copper_batch], None)
+
+
 def test_free_atoms_bring_no_information_and_do_not_hurt(maker, pool, candidate):
     alone = candidate(Atoms("Cu", positions=[[0, 0, 0]]), "isolated_atom", required=True)
     chosen = maker.select([*pool, alone], 3, [], None)
@@ -167,6 +181,7 @@ def test_some_are_drawn_at_random_and_marked(pool):
         ({"cost_exponent": -1.0}, "'cost_exponent' must not be negative"),
         ({"quotas": {"melt": 0.5}}, "'quotas' knows no origin melt; known: user"),
         ({"quotas": {"md": 1.5}}, "'md' must lie between 0 and 1"),
+        ({"energy_scale": 0.0}, "'energy_scale' must be positive, got 0.0 eV/atom"),
         ({"control_share": -0.1}, "'control_share' must lie between 0 and 1"),
     ],
 )

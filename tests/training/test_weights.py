@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 
 from mlip_autopipec.errors import ConfigError, FitError
+from mlip_autopipec.numerics import atomic_fractions, hull_distances, hull_energies
 from mlip_autopipec.schemas import AtomicStructure, Fingerprint, LabelDoc, LabelledStructure
 from mlip_autopipec.training import dataset
 from mlip_autopipec.training.dataset import TrainingSet
 from mlip_autopipec.training.weights import (
-    atomic_fractions,
     energy_above_hull,
-    hull_distances,
     importance,
     noise_floor,
     reduced_formula,
@@ -117,6 +116,12 @@ def test_energies_that_no_solver_can_digest_have_no_hull():
         hull_distances(fractions, np.array([0.0, np.nan, 0.0]))
     with pytest.raises(FitError, match=r"the convex hull at composition \[0\.5 0\.5\] cannot be found"):
         hull_distances(fractions, np.array([0.0, 1e25, -1e25]))  # beyond what the solver calls finite
+
+
+def test_no_mixture_of_what_is_there_has_another_composition():
+    fractions = atomic_fractions([["Cu"], ["Cu", "Zr"], ["Zr"], ["Cu", "Cu", "Cu", "Zr"]])
+    found = hull_energies(fractions, fractions[:2], np.array([0.0, -1.0]))
+    assert found == pytest.approx([0.0, -1.0, np.inf, -0.5])
 
 
 def test_fractions_are_those_of_the_elements_in_alphabetical_order():

@@ -10,6 +10,7 @@ from mlip_autopipec.numerics.evidence import (
     evidence_fit,
     posterior_precision,
 )
+from mlip_autopipec.numerics.hull import atomic_fractions, hull_distances, hull_energies
 from mlip_autopipec.numerics.maxvol import maxvol
 from mlip_autopipec.numerics.rates import ErrorCurve, error_curve, rate_limit, share_interval
 from mlip_autopipec.numerics.voptimal import greedy_v_optimal
@@ -22,11 +23,14 @@ __all__ = [
     "EvidenceFit",
     "Moments",
     "PriorModel",
+    "atomic_fractions",
     "error_curve",
     "evidence_fit",
     "fit_birch_murnaghan",
     "greedy_d_optimal",
     "greedy_v_optimal",
+    "hull_distances",
+    "hull_energies",
     "isotropic_repeat",
     "maxvol",
     "posterior_precision",

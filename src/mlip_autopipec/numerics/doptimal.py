@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from mlip_autopipec.errors import FitError
 
@@ -94,7 +95,14 @@ def greedy_d_optimal(
     .. [1] G. L. Nemhauser, L. A. Wolsey, M. L. Fisher, Math. Program. 14, 265 (1978).
     """
     root = posterior_root(blocks, precision)
-    budget = budget or Budget()
+    with threadpool_limits(1, "blas"):  # many threads on small matrices wait for each other
+        return _choose(blocks, root, n_choose, required, budget or Budget())
+
+
+def _choose(
+    blocks: Sequence[Array], root: Array, n_choose: int, required: Sequence[int], budget: Budget
+) -> DesignChoice:
+    """Choose with a root of the covariance, ``root @ root.T``."""
     indices: list[int] = []
     gains: list[float] = []
     for index in dict.fromkeys(required):
@@ -120,8 +128,8 @@ def greedy_d_optimal(
 
 def _gain(block: Array, root: Array) -> float:
     reduced = block @ root
-    _, log_det = np.linalg.slogdet(np.eye(len(block)) + reduced @ reduced.T)
-    return 0.5 * float(log_det)
+    lower = _one_plus_gram(reduced if len(block) > len(root) else reduced.T)  # det(1 + JJ^T) = det(1 + J^TJ)
+    return float(np.log(lower.diagonal()).sum())
 
 
 def posterior_root(blocks: Sequence[Array], precision: Array) -> Array:
@@ -172,6 +180,12 @@ def conditioned(block: Array, root: Array) -> Array:
     numpy.ndarray
         The root afterwards, shape ``(n_columns, n_columns)``.
     """
-    reduced = block @ root
-    lower = linalg.cholesky(np.eye(len(root)) + reduced.T @ reduced, lower=True)
+    lower = _one_plus_gram(block @ root)
     return np.asarray(linalg.solve_triangular(lower, root.T, lower=True).T)
+
+
+def _one_plus_gram(rows: Array) -> Array:
+    """Lower Cholesky factor of 1 + R^T R."""
+    gram = linalg.blas.dsyrk(1.0, rows.T, lower=1)
+    gram.flat[:: len(gram) + 1] += 1.0
+    return np.asarray(np.linalg.cholesky(gram))  # reads the lower triangle only

@@ -50,15 +50,16 @@ def maxvol(matrix: Array, *, tolerance: float = 1.001, max_swaps: int = 1000) ->
         raise FitError(f"MaxVol: the columns of the {matrix.shape} matrix are linearly dependent.")
     order = _pivots_to_order(pivots, n_rows)
     rows = order[:n_columns].copy()
-    c = linalg.solve(matrix[rows].T, matrix.T).T
+    c = np.ascontiguousarray(linalg.solve(matrix[rows].T, matrix.T).T, dtype=np.float64)
     for _ in range(max_swaps):
-        i, j = divmod(int(np.argmax(np.abs(c))), n_columns)
+        # BLAS looks at and changes the matrix in place; numpy would copy it twice a swap
+        i, j = divmod(int(linalg.blas.idamax(c.ravel())), n_columns)
         if abs(c[i, j]) <= tolerance:
             break
         rows[j] = i
-        row = c[i].copy()
+        row, column = c[i].copy(), c[:, j].copy()
         row[j] -= 1.0
-        c -= np.outer(c[:, j], row) / c[i, j]
+        linalg.blas.dger(-1.0 / c[i, j], row, column, a=c.T, overwrite_a=True)
     return rows
 
 

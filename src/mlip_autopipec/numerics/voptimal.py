@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from mlip_autopipec.errors import FitError
 from mlip_autopipec.numerics.doptimal import Budget, DesignChoice, conditioned, posterior_root
@@ -63,10 +64,18 @@ def greedy_v_optimal(
     expected = float(np.einsum("ji,jk,ki", root, target, root))
     if not expected > 0.0:
         raise FitError("V-optimal choice needs predictions whose error can fall; the target has none.")
-    budget = budget or Budget()
+    with threadpool_limits(1, "blas"):  # many threads on small matrices wait for each other
+        return _choose(
+            blocks, root, target / expected, n_choose, list(dict.fromkeys(required)), budget or Budget()
+        )
+
+
+def _choose(
+    blocks: Sequence[Array], root: Array, target: Array, n_choose: int, first: list[int], budget: Budget
+) -> DesignChoice:
+    """Choose with a root of the covariance and a target whose expected error is 1."""
     indices: list[int] = []
     gains: list[float] = []
-    first = list(dict.fromkeys(required))
     while len(indices) < len(first) or len(indices) < n_choose:
         inner = root.T @ target @ root
         if len(indices) < len(first):
@@ -77,7 +86,7 @@ def greedy_v_optimal(
                 break
             worth = [_fall(blocks[i], root, inner) / budget.cost(i) for i in free]
             best = free[int(np.argmax(worth))]
-        gains.append(_fall(blocks[best], root, inner) / expected)
+        gains.append(_fall(blocks[best], root, inner))
         indices.append(best)
         root = conditioned(blocks[best], root)
     return DesignChoice(indices, gains)

