@@ -45,11 +45,11 @@ def surface(
         A slab with the vacuum along its third lattice vector; about as many atoms as the crystal has.
     """
     plane = _INDICES[int(rng.integers(len(_INDICES)))]
-    structure = AseAtomsAdaptor.get_structure(_conventional(crystal))
+    structure = AseAtomsAdaptor.get_structure(conventional(crystal))
     cutter = SlabGenerator(structure, plane, thickness, vacuum, center_slab=True, max_normal_search=1)
     slabs = cutter.get_slabs()
     slab = AseAtomsAdaptor.get_atoms(slabs[int(rng.integers(len(slabs)))], msonable=False)
-    wide = _plain(slab)
+    wide = plain(slab)
     lengths = np.append(wide.cell.lengths()[:2], np.inf)
     wide = wide.repeat(isotropic_repeat(lengths, len(wide), len(crystal)))
     return Variant(shaken(wide, crystal, rng), f"slab ({_name(plane)}), {vacuum:g} Å of vacuum")
@@ -75,12 +75,12 @@ def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float
     Variant
         A bulk cell.
     """
-    cell = _conventional(crystal)
-    planes = _CLOSE_PACKED.get(_space_group(crystal), _INDICES)
+    cell = conventional(crystal)
+    planes = _CLOSE_PACKED.get(space_group(crystal), _INDICES)
     plane = planes[int(rng.integers(len(planes)))]
     once = cut_along(cell, plane, 1, periodic=True)
-    layers = max(1, int(np.ceil(thickness / _height(once))))
-    faulted = _plain(cut_along(cell, plane, layers, periodic=True))
+    layers = max(1, int(np.ceil(thickness / height(once))))
+    faulted = plain(cut_along(cell, plane, layers, periodic=True))
     faulted.positions += rng.random() * faulted.cell.array[2]  # any of its layers may be the one that glides
     faulted.wrap()
     u, v = (*_GLIDES, tuple(rng.random(2)))[int(rng.integers(len(_GLIDES) + 1))]
@@ -91,23 +91,26 @@ def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float
     return Variant(shaken(faulted, crystal, rng), detail)
 
 
-def _conventional(crystal: Atoms) -> Atoms:
+def conventional(crystal: Atoms) -> Atoms:
+    """Return the standardised conventional cell of a crystal."""
     structure = AseAtomsAdaptor.get_structure(crystal)
     analyzer = SpacegroupAnalyzer(structure, symprec=_SYMPREC)
-    return _plain(AseAtomsAdaptor.get_atoms(analyzer.get_conventional_standard_structure(), msonable=False))
+    return plain(AseAtomsAdaptor.get_atoms(analyzer.get_conventional_standard_structure(), msonable=False))
 
 
-def _space_group(crystal: Atoms) -> int:
+def space_group(crystal: Atoms) -> int:
+    """Return the international number of a crystal's space group."""
     structure = AseAtomsAdaptor.get_structure(crystal)
     return int(SpacegroupAnalyzer(structure, symprec=_SYMPREC).get_space_group_number())
 
 
-def _plain(atoms: Atoms) -> Atoms:
+def plain(atoms: Atoms) -> Atoms:
     """Leave tags, arrays and the rest of what libraries attach behind."""
     return Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=True)
 
 
-def _height(atoms: Atoms) -> float:
+def height(atoms: Atoms) -> float:
+    """Return the height of a cell over the plane of its first two vectors in Å."""
     a, b, _ = atoms.cell.array
     return float(atoms.get_volume() / np.linalg.norm(np.cross(a, b)))
 

@@ -9,15 +9,18 @@ from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from jobflow import Maker, job
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from mlip_autopipec.ace import RISES_BELOW, SCAN_FROM, AceCalculator, AcePotential, dimer_scan, load_potential
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, Check, PotentialDoc, StabilityDoc
+from mlip_autopipec.units import EV_PER_A3_TO_GPA
 from mlip_autopipec.validation.base import check
 
 Array = NDArray[np.float64]
 _SCAN_STEP = 0.02
+_SCALES = (0.75, 1.1)  # of the crystal's lengths, within which a pressure is looked for
 
 
 @dataclass
@@ -36,6 +39,8 @@ class StabilityMaker(Maker):
         Time step in fs.
     temperature
         Temperature to be held, in K; velocities start at twice that, half of which becomes potential energy.
+    pressure
+        Pressure in GPa that the crystal is brought to before; 0 to take it as it is.
     max_drift
         Largest drift of the total energy over the run that passes, in eV/atom.
     seed
@@ -47,6 +52,7 @@ class StabilityMaker(Maker):
     n_steps: int = 500
     timestep: float = 1.0
     temperature: float = 1000.0
+    pressure: float = 0.0
     max_drift: float = 0.001
     seed: int = 0
 
@@ -69,6 +75,8 @@ class StabilityMaker(Maker):
         ace = load_potential(potential, Path.cwd())
         atoms = structure.to_ase()
         atoms = atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), self.n_atoms))
+        if self.pressure:
+            atoms = _compressed(ace, atoms, self.pressure)
         energies, temperatures, gamma, lost = self._dynamics(ace, atoms)
         time = np.arange(len(energies)) * self.timestep
         drift = float(abs(np.polyfit(time, energies, 1)[0]) * time[-1])
@@ -87,13 +95,14 @@ class StabilityMaker(Maker):
             energy_drift=drift,
             gamma_max=gamma,
             lost_atoms=lost,
+            pressure=self.pressure,
             time=time.tolist(),
             total_energy=(energies - energies[0]).tolist(),
             dimer_distances=distances.tolist(),
             dimer_energies={pair: scan.tolist() for pair, scan in scans.items()},
             checks=[
-                check("energy drift in NVE", drift, self.max_drift, "eV/atom"),
-                check("lost atoms in NVE", lost, 0.0, "atoms"),
+                check("energy drift in NVE", drift, self.max_drift, "eV/atom", kind="stability"),
+                check("lost atoms in NVE", lost, 0.0, "atoms", kind="stability"),
                 *(
                     _rises(pair, distances, scan, RISES_BELOW * potential.core.r_in[pair])
                     for pair, scan in scans.items()
@@ -127,5 +136,32 @@ def _rises(pair: str, distances: Array, energies: Array, r_in: float) -> Check:
     reach = RISES_BELOW * r_in
     inside = energies[distances <= reach]
     return check(
-        f"falls of the {pair} dimer below {reach:.2f} Å", float((np.diff(inside) >= 0).sum()), 0.0, "1"
+        f"falls of the {pair} dimer below {reach:.2f} Å",
+        float((np.diff(inside) >= 0).sum()),
+        0.0,
+        "1",
+        kind="stability",
     )
+
+
+def _compressed(ace: AcePotential, atoms: Atoms, pressure: float) -> Atoms:
+    """Scale a crystal evenly until the potential says it is under a pressure in GPa, without motion."""
+
+    def excess(scale: float) -> float:
+        found = ace.evaluate(_scaled(atoms, scale), gamma=False)
+        volume = atoms.get_volume() * scale**3
+        return EV_PER_A3_TO_GPA * float(np.trace(found.virial)) / (3.0 * volume) - pressure
+
+    low, high = _SCALES
+    if not excess(low) > 0.0 > excess(high):
+        raise CalculationError(
+            f"no cell between {low:g} and {high:g} times the crystal's lengths is under {pressure:g} GPa.",
+            directory=Path.cwd(),
+        )
+    return _scaled(atoms, float(brentq(excess, low, high, xtol=1.0e-6)))
+
+
+def _scaled(atoms: Atoms, scale: float) -> Atoms:
+    moved = atoms.copy()
+    moved.set_cell(atoms.cell.array * scale, scale_atoms=True)
+    return moved
