@@ -10,7 +10,8 @@ from ase.units import GPa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlip_autopipec.errors import FitError
+from mlip_autopipec.ace import AceCalculator
+from mlip_autopipec.errors import CalculationError, FitError
 from mlip_autopipec.schemas import AtomicStructure, LabelBatchDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.validation import (
@@ -175,6 +176,22 @@ def test_copper_is_stable(copper):
     assert list(found.dimer_energies) == ["Cu-Cu"]
     assert found.dimer_distances[-1] == pytest.approx(copper.cutoff)
     assert found.dimer_energies["Cu-Cu"][-1] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_the_run_is_under_the_pressure_that_was_asked_for(copper, copper_ace):
+    from mlip_autopipec.validation.stability import _compressed
+
+    for pressure in (0.0, 4.0, -2.0):
+        atoms = _compressed(copper_ace, CRYSTAL.to_ase(), pressure)
+        atoms.calc = AceCalculator(copper_ace)
+        assert -atoms.get_stress()[:3].mean() / GPa == pytest.approx(pressure, abs=0.01)
+    found = make(StabilityMaker(n_atoms=4, n_steps=5, temperature=100.0, pressure=4.0), copper, CRYSTAL)
+    assert found.pressure == 4.0
+
+
+def test_a_pressure_that_no_cell_has_is_an_error(copper):
+    with pytest.raises(CalculationError, match="no cell between 0.75 and 1.1 times"):
+        make(StabilityMaker(n_atoms=4, n_steps=5, pressure=1e6), copper, CRYSTAL)
 
 
 def test_a_long_time_step_drifts(copper):

@@ -9,7 +9,7 @@ from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from jobflow import Maker, job
 from numpy.typing import NDArray
-from scipy.optimize import brentq
+from scipy.optimize import newton
 
 from mlip_autopipec.ace import RISES_BELOW, SCAN_FROM, AceCalculator, AcePotential, dimer_scan, load_potential
 from mlip_autopipec.errors import CalculationError
@@ -147,18 +147,21 @@ def _rises(pair: str, distances: Array, energies: Array, r_in: float) -> Check:
 def _compressed(ace: AcePotential, atoms: Atoms, pressure: float) -> Atoms:
     """Scale a crystal evenly until the potential says it is under a pressure in GPa, without motion."""
 
+    low, high = _SCALES
+
     def excess(scale: float) -> float:
+        if not low < scale < high:
+            raise CalculationError(
+                f"no cell between {low:g} and {high:g} times the crystal's lengths is under {pressure:g} GPa.",
+                hint="let the walks go there, or lower their pressure: the potential knows no such cell.",
+                directory=Path.cwd(),
+            )
         found = ace.evaluate(_scaled(atoms, scale), gamma=False)
         volume = atoms.get_volume() * scale**3
         return EV_PER_A3_TO_GPA * float(np.trace(found.virial)) / (3.0 * volume) - pressure
 
-    low, high = _SCALES
-    if not excess(low) > 0.0 > excess(high):
-        raise CalculationError(
-            f"no cell between {low:g} and {high:g} times the crystal's lengths is under {pressure:g} GPa.",
-            directory=Path.cwd(),
-        )
-    return _scaled(atoms, float(brentq(excess, low, high, xtol=1.0e-6)))
+    # From the crystal on by small steps: far from it the potential has learned nothing.
+    return _scaled(atoms, float(newton(excess, 1.0, x1=0.995, tol=1.0e-6, maxiter=50)))
 
 
 def _scaled(atoms: Atoms, scale: float) -> Atoms:
