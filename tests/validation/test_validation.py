@@ -190,7 +190,7 @@ def test_the_run_is_under_the_pressure_that_was_asked_for(copper, copper_ace):
 
 
 def test_a_pressure_that_no_cell_has_is_an_error(copper):
-    with pytest.raises(CalculationError, match="no cell between 0.75 and 1.1 times"):
+    with pytest.raises(CalculationError, match=r"no cell between .* times the lengths"):
         make(StabilityMaker(n_atoms=4, n_steps=5, pressure=1e6), copper, CRYSTAL)
 
 

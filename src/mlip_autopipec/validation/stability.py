@@ -146,13 +146,12 @@ def _rises(pair: str, distances: Array, energies: Array, r_in: float) -> Check:
 
 def _compressed(ace: AcePotential, atoms: Atoms, pressure: float) -> Atoms:
     """Scale a crystal evenly until the potential says it is under a pressure in GPa, without motion."""
-
     low, high = _SCALES
 
     def excess(scale: float) -> float:
         if not low < scale < high:
             raise CalculationError(
-                f"no cell between {low:g} and {high:g} times the crystal's lengths is under {pressure:g} GPa.",
+                f"no cell between {low:g} and {high:g} times the lengths is under {pressure:g} GPa.",
                 hint="let the walks go there, or lower their pressure: the potential knows no such cell.",
                 directory=Path.cwd(),
             )
