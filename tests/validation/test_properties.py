@@ -10,11 +10,11 @@ from ase.units import GPa
 
 from mlip_autopipec.generation.defect_cells import (
     fault_cells,
-    oriented,
     primitive,
     surface_cells,
     vacancy_cells,
 )
+from mlip_autopipec.generation.oriented import oriented
 from mlip_autopipec.schemas import AtomicStructure, LabelBatchDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.validation import (

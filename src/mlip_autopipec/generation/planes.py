@@ -2,11 +2,10 @@
 
 import numpy as np
 from ase import Atoms
-from ase.build import surface as cut_along
 from pymatgen.core.surface import SlabGenerator
 from pymatgen.io.ase import AseAtomsAdaptor
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from mlip_autopipec.generation.oriented import conventional, glided, oriented, plain, plane_name, space_group
 from mlip_autopipec.generation.variant import Variant, shaken
 from mlip_autopipec.numerics import isotropic_repeat
 
@@ -20,7 +19,6 @@ _CLOSE_PACKED = {  # planes that glide, by space group (Hirth and Lothe, Theory 
 }
 # The hollows of close-packed planes, where fcc becomes hcp; half vectors for other lattices.
 _GLIDES = ((1 / 3, 1 / 3), (2 / 3, 2 / 3), (1 / 3, 2 / 3), (2 / 3, 1 / 3), (0.5, 0.0), (0.0, 0.5))
-_SYMPREC = 1.0e-3
 
 
 def surface(
@@ -52,7 +50,7 @@ def surface(
     wide = plain(slab)
     lengths = np.append(wide.cell.lengths()[:2], np.inf)
     wide = wide.repeat(isotropic_repeat(lengths, len(wide), len(crystal)))
-    return Variant(shaken(wide, crystal, rng), f"slab ({_name(plane)}), {vacuum:g} Å of vacuum")
+    return Variant(shaken(wide, crystal, rng), f"slab {plane_name(plane)}, {vacuum:g} Å of vacuum")
 
 
 def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float = 8.0) -> Variant | None:
@@ -75,45 +73,14 @@ def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float
     Variant
         A bulk cell.
     """
-    cell = conventional(crystal)
     planes = _CLOSE_PACKED.get(space_group(crystal), _INDICES)
     plane = planes[int(rng.integers(len(planes)))]
-    once = cut_along(cell, plane, 1, periodic=True)
-    layers = max(1, int(np.ceil(thickness / height(once))))
-    faulted = plain(cut_along(cell, plane, layers, periodic=True))
-    faulted.positions += rng.random() * faulted.cell.array[2]  # any of its layers may be the one that glides
-    faulted.wrap()
+    whole = oriented(crystal, plane, thickness)
+    whole.positions += rng.random() * whole.cell.array[2]  # any of its layers may be the one that glides
+    whole.wrap()
     u, v = (*_GLIDES, tuple(rng.random(2)))[int(rng.integers(len(_GLIDES) + 1))]
-    tilted = faulted.cell.array
-    tilted[2] += u * tilted[0] + v * tilted[1]
-    faulted.set_cell(tilted, scale_atoms=False)
-    detail = f"({_name(plane)}) glided by {u:.2f} a + {v:.2f} b of its cell"
+    faulted = glided(whole, u, v)
+    lengths = np.append(faulted.cell.lengths()[:2], np.inf)
+    faulted = faulted.repeat(isotropic_repeat(lengths, len(faulted), len(crystal)))
+    detail = f"{plane_name(plane)} glided by {u:.2f} a + {v:.2f} b of its cell"
     return Variant(shaken(faulted, crystal, rng), detail)
-
-
-def conventional(crystal: Atoms) -> Atoms:
-    """Return the standardised conventional cell of a crystal."""
-    structure = AseAtomsAdaptor.get_structure(crystal)
-    analyzer = SpacegroupAnalyzer(structure, symprec=_SYMPREC)
-    return plain(AseAtomsAdaptor.get_atoms(analyzer.get_conventional_standard_structure(), msonable=False))
-
-
-def space_group(crystal: Atoms) -> int:
-    """Return the international number of a crystal's space group."""
-    structure = AseAtomsAdaptor.get_structure(crystal)
-    return int(SpacegroupAnalyzer(structure, symprec=_SYMPREC).get_space_group_number())
-
-
-def plain(atoms: Atoms) -> Atoms:
-    """Leave tags, arrays and the rest of what libraries attach behind."""
-    return Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=True)
-
-
-def height(atoms: Atoms) -> float:
-    """Return the height of a cell over the plane of its first two vectors in Å."""
-    a, b, _ = atoms.cell.array
-    return float(atoms.get_volume() / np.linalg.norm(np.cross(a, b)))
-
-
-def _name(plane: tuple[int, int, int]) -> str:
-    return "".join(map(str, plane))

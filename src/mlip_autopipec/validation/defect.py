@@ -13,11 +13,11 @@ from jobflow import job
 from mlip_autopipec.ace import AceCalculator, AcePotential, load_potential
 from mlip_autopipec.generation.defect_cells import (
     DefectCell,
-    Plane,
     fault_cells,
     surface_cells,
     vacancy_cells,
 )
+from mlip_autopipec.generation.oriented import Plane
 from mlip_autopipec.schemas import (
     AtomicStructure,
     CandidateStructure,

@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 from jobflow import job
 
-from mlip_autopipec.generation.planes import space_group
+from mlip_autopipec.generation.oriented import space_group
 from mlip_autopipec.schemas import (
     AtomicStructure,
     CandidateStructure,
