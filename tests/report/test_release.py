@@ -15,6 +15,7 @@ from mlip_autopipec.report.read import read_campaign
 from mlip_autopipec.report.release import (
     check_release,
     lammps_input,
+    release_documents,
 )
 from mlip_autopipec.schemas.card import ModelCard
 
@@ -115,6 +116,13 @@ def test_a_potential_that_failed_is_released_by_force_only(finished):
         check_release(failed, forced=False)
     check_release(failed, forced=True)
     check_release(finished.model_copy(update={"verdict": "warn"}), forced=False)
+
+
+def test_without_its_crystals_nothing_is_written(finished, store, write, docs, tmp_path):
+    other = finished.state.model_copy(update={"seeds": finished.validation})
+    end = finished.model_copy(update={"state": other})
+    with pytest.raises(StoreError, match="holds no crystals or no potential"):
+        release_documents(store, end, tmp_path)
 
 
 def test_speed_is_that_of_some_64_atoms(released):

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from mlip_autopipec.errors import StructureError
-
 Array = NDArray[np.float64]
 Plane = tuple[int, int, int]
 
@@ -70,7 +68,7 @@ def oriented(crystal: Atoms, plane: Plane, thickness: float) -> Atoms:
         symprec=SYMPREC,
     )
     if found is None:
-        raise StructureError(f"spglib finds no symmetry in {crystal.symbols}.")
+        raise AssertionError("the conventional cell has the symmetry that it was made by")
     lattice, positions, numbers = (np.asarray(part) for part in found)
     small = Atoms(numbers, scaled_positions=positions, cell=lattice, pbc=True)
     across = np.array(plane) @ np.linalg.inv(cell.cell.array).T
