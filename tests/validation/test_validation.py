@@ -167,7 +167,7 @@ def test_without_held_out_labels_no_error_is_stated(copper, eos_batch):
 
 def test_copper_is_stable(copper):
     found = make(StabilityMaker(n_atoms=32, n_steps=100, temperature=300.0), copper, CRYSTAL)
-    assert [c.verdict for c in found.checks] == ["pass", "pass", "pass"]
+    assert [c.verdict for c in found.checks] == ["pass", "pass", "pass", "pass"]
     assert (found.n_atoms, found.n_steps, found.lost_atoms) == (32, 100, 0)
     assert len(found.time) == len(found.total_energy) == 101
     assert found.time[-1] == pytest.approx(100.0)
@@ -187,6 +187,21 @@ def test_the_run_is_under_the_pressure_that_was_asked_for(copper, copper_ace):
         assert -atoms.get_stress()[:3].mean() / GPa == pytest.approx(pressure, abs=0.01)
     found = make(StabilityMaker(n_atoms=4, n_steps=5, temperature=100.0, pressure=4.0), copper, CRYSTAL)
     assert found.pressure == 4.0
+
+
+def test_what_a_crystal_bears_is_where_its_pressure_stops_to_rise(copper, copper_ace):
+    found = make(StabilityMaker(n_atoms=4, n_steps=5), copper, CRYSTAL).bears_pressure
+    pressures = []
+    for scale in np.arange(1.0, 0.75, -0.005):
+        atoms = CRYSTAL.to_ase()
+        atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        atoms.calc = AceCalculator(copper_ace)
+        pressures.append(-atoms.get_stress()[:3].mean() / GPa)
+    rising = next((i for i, d in enumerate(np.diff(pressures)) if d < 0), len(pressures) - 1)
+    assert found == pytest.approx(pressures[rising], rel=1e-6)
+    assert found > 20.0
+    weak = make(StabilityMaker(n_atoms=4, n_steps=5, min_pressure=1e4), copper, CRYSTAL).checks
+    assert [c.verdict for c in weak if "compression" in c.name] == ["fail"]
 
 
 def test_a_pressure_that_no_cell_has_is_an_error(copper):

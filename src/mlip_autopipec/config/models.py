@@ -325,6 +325,9 @@ class ValidationConfig(Section):
     n_atoms: Count | None = Field(None, description="Smallest number of atoms of the NVE run [1].")
     n_steps: Count | None = Field(None, description="Steps of the NVE run [1].")
     max_drift: Positive | None = Field(None, description="Energy drift in NVE that passes [eV/atom].")
+    min_pressure: Positive | None = Field(
+        None, description="Pressure that the crystal must bear evenly, beyond the walks' own [GPa]."
+    )
     checks: list[CheckName] | None = Field(
         None, description="Properties of the crystal that are judged beside errors, EOS and stability."
     )

@@ -87,6 +87,7 @@ def model_card(
             temperatures=sorted({walk.walker.temperature for walk in campaign.walks}),
             walked_time=sum(walk.duration for walk in campaign.walks),
             pressure=validation.stability.pressure,
+            bears_pressure=validation.stability.bears_pressure,
             stability_temperature=validation.stability.temperature,
             halt_rate_limit=end.halt_rate_limit,
             stop_reason=None if stop is None else STOP_WORDS[stop],
@@ -185,6 +186,10 @@ def card_text(card: ModelCard) -> str:
                     f"{', '.join(f'{t:g} K' for t in validity.temperatures)}, {validity.walked_time:.3g} ps",
                 ),
                 ("stability run", f"{validity.stability_temperature:.0f} K, {validity.pressure:g} GPa"),
+                (
+                    "even compression of the crystal is borne up to",
+                    None if validity.bears_pressure is None else f"{validity.bears_pressure:.3g} GPa",
+                ),
                 ("halts are rarer than", held),
                 ("the loop ended because", validity.stop_reason),
                 *(("learned after a failed check", line) for line in validity.repairs),

@@ -46,6 +46,9 @@ class ValidityCard(Document):
     temperatures: list[float] = Field(description="Temperatures of the walks [K].")
     walked_time: float = Field(description="All walks together [ps].")
     pressure: float = Field(description="Pressure of the stability run [GPa].")
+    bears_pressure: float | None = Field(
+        description="Even compression that the crystal bears before it gives way [GPa]."
+    )
     stability_temperature: float = Field(description="Mean temperature of the stability run [K].")
     halt_rate_limit: float | None = Field(
         description="Halts are rarer than this with 95 % confidence [1/ns]."

@@ -205,6 +205,11 @@ class StabilityDoc(Document):
     gamma_max: float = Field(description="Largest extrapolation grade, MaxVol scale [1].")
     lost_atoms: int = Field(description="Atoms lost [1].")
     pressure: float = Field(0.0, description="Pressure that the crystal was brought to before [GPa].")
+    bears_pressure: float | None = Field(
+        None,
+        description="Largest pressure on the way of even compression before the crystal gives way, or at the "
+        "end of the scan [GPa]; none for what is not periodic.",
+    )
     time: list[float] = Field(description="Times [fs].")
     total_energy: list[float] = Field(description="Total energy relative to the start [eV/atom].")
     dimer_distances: list[float] = Field(description="Distances of the dimer scan [Å].")

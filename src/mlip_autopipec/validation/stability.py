@@ -16,10 +16,11 @@ from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, Check, PotentialDoc, StabilityDoc
 from mlip_autopipec.units import EV_PER_A3_TO_GPA
-from mlip_autopipec.validation.base import check
+from mlip_autopipec.validation.base import above, check
 
 Array = NDArray[np.float64]
 _SCAN_STEP = 0.02
+_COMPRESSION_STEP = 0.005
 _SCALES = (0.75, 1.1)  # of the crystal's lengths, within which a pressure is looked for
 
 
@@ -43,6 +44,8 @@ class StabilityMaker(Maker):
         Pressure in GPa that the crystal is brought to before; 0 to take it as it is.
     max_drift
         Largest drift of the total energy over the run that passes, in eV/atom.
+    min_pressure
+        Smallest pressure in GPa that the crystal must bear under even compression, beyond that of the run.
     seed
         Seed of the velocities.
     """
@@ -54,6 +57,7 @@ class StabilityMaker(Maker):
     temperature: float = 1000.0
     pressure: float = 0.0
     max_drift: float = 0.001
+    min_pressure: float = 20.0
     seed: int = 0
 
     @job(output_schema=StabilityDoc, data=["time", "total_energy", "dimer_energies", "dimer_distances"])
@@ -77,6 +81,7 @@ class StabilityMaker(Maker):
         atoms = atoms.repeat(isotropic_repeat(atoms.cell.lengths(), len(atoms), self.n_atoms))
         if self.pressure:
             atoms = _compressed(ace, atoms, self.pressure)
+        bears = _bears(ace, structure.to_ase()) if all(structure.pbc) else None
         energies, temperatures, gamma, lost = self._dynamics(ace, atoms)
         time = np.arange(len(energies)) * self.timestep
         drift = float(abs(np.polyfit(time, energies, 1)[0]) * time[-1])
@@ -96,6 +101,7 @@ class StabilityMaker(Maker):
             gamma_max=gamma,
             lost_atoms=lost,
             pressure=self.pressure,
+            bears_pressure=bears,
             time=time.tolist(),
             total_energy=(energies - energies[0]).tolist(),
             dimer_distances=distances.tolist(),
@@ -103,12 +109,20 @@ class StabilityMaker(Maker):
             checks=[
                 check("energy drift in NVE", drift, self.max_drift, "eV/atom", kind="stability"),
                 check("lost atoms in NVE", lost, 0.0, "atoms", kind="stability"),
+                *self._compression(bears),
                 *(
                     _rises(pair, distances, scan, RISES_BELOW * potential.core.r_in[pair])
                     for pair, scan in scans.items()
                 ),
             ],
         )
+
+    def _compression(self, bears: float | None) -> list[Check]:
+        if bears is None:
+            return []
+        least = self.pressure + self.min_pressure
+        warn = self.pressure + 0.5 * self.min_pressure
+        return [above("even compression is borne up to", bears, least, "GPa", warn=warn, kind="stability")]
 
     def _dynamics(self, ace: AcePotential, atoms: Atoms) -> tuple[Array, list[float], float, int]:
         """Return total energies per atom in eV, temperatures in K, largest gamma, number of lost atoms."""
@@ -144,6 +158,23 @@ def _rises(pair: str, distances: Array, energies: Array, r_in: float) -> Check:
     )
 
 
+def _bears(ace: AcePotential, crystal: Atoms) -> float:
+    """Compress a crystal evenly until it gives way; return the largest pressure on the way in GPa."""
+    pressures: list[float] = []
+    for scale in np.arange(1.0, _SCALES[0], -_COMPRESSION_STEP):
+        pressure = _pressure(ace, crystal, float(scale))
+        if pressures and pressure < pressures[-1]:
+            break
+        pressures.append(pressure)
+    return pressures[-1]
+
+
+def _pressure(ace: AcePotential, crystal: Atoms, scale: float) -> float:
+    found = ace.evaluate(_scaled(crystal, scale), gamma=False)
+    volume = crystal.get_volume() * scale**3
+    return EV_PER_A3_TO_GPA * float(np.trace(found.virial)) / (3.0 * volume)
+
+
 def _compressed(ace: AcePotential, atoms: Atoms, pressure: float) -> Atoms:
     """Scale a crystal evenly until the potential says it is under a pressure in GPa, without motion."""
     low, high = _SCALES
@@ -155,9 +186,7 @@ def _compressed(ace: AcePotential, atoms: Atoms, pressure: float) -> Atoms:
                 hint="let the walks go there, or lower their pressure: the potential knows no such cell.",
                 directory=Path.cwd(),
             )
-        found = ace.evaluate(_scaled(atoms, scale), gamma=False)
-        volume = atoms.get_volume() * scale**3
-        return EV_PER_A3_TO_GPA * float(np.trace(found.virial)) / (3.0 * volume) - pressure
+        return _pressure(ace, atoms, scale) - pressure
 
     # From the crystal on by small steps: far from it the potential has learned nothing.
     return _scaled(atoms, float(newton(excess, 1.0, x1=0.995, tol=1.0e-6, maxiter=50)))
