@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlip_autopipec.errors import ConfigError
-from mlip_autopipec.generation.defect_cells import primitive
+from mlip_autopipec.generation.oriented import conventional
 from mlip_autopipec.numerics import fit_birch_murnaghan
 from mlip_autopipec.schemas import (
     AtomicStructure,
@@ -54,12 +54,13 @@ def equilibrium(structure: AtomicStructure, batch: LabelBatchDoc) -> AtomicStruc
     Returns
     -------
     AtomicStructure
-        Its primitive cell, at that volume; its shape and the places of its atoms are as given.
+        Its conventional cell, at that volume; its shape and the places of its atoms are as given. Not the
+        primitive one: its k-points would be others than those of the cells that were learned.
     """
     labels = [item.label for item in of_origin(batch, "eos")]
     volumes = np.array([label.structure.to_ase().get_volume() / label.structure.n_atoms for label in labels])
     energies = np.array([label.energy / label.structure.n_atoms for label in labels])
-    atoms = primitive(structure.to_ase())
+    atoms = conventional(structure.to_ase())
     ratio = fit_birch_murnaghan(volumes, energies).v0 * len(atoms) / atoms.get_volume()
     atoms.set_cell(atoms.cell.array * ratio ** (1.0 / 3.0), scale_atoms=True)
     return AtomicStructure.from_ase(atoms)

@@ -7,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from jobflow import job
 
+from mlip_autopipec.generation.defect_cells import primitive
 from mlip_autopipec.schemas import (
     AtomicStructure,
     CandidateStructure,
@@ -62,7 +63,7 @@ class PhononMaker(PropertyMaker):
         """List the supercells with one atom displaced."""
         return [
             candidate(atoms, "phonon", f"displacement {number}")
-            for number, atoms in enumerate(displaced_cells(self._model(crystal)), start=1)
+            for number, atoms in enumerate(displaced_cells(self._model(primitive(crystal))), start=1)
         ]
 
     @job(output_schema=PhononDoc, data=["bands_predicted", "bands_reference"])
@@ -70,7 +71,7 @@ class PhononMaker(PropertyMaker):
         self, potential: PotentialDoc, crystal: AtomicStructure, batch: LabelBatchDoc | None = None
     ) -> PhononDoc:
         """Compute the bands and judge them."""
-        atoms = crystal.to_ase()
+        atoms = primitive(crystal.to_ase())
         mine, theirs = self.observed(potential, crystal, batch)
         path = brillouin_path(atoms, self.n_points)
         found = self._frequencies(atoms, mine, path)
@@ -98,7 +99,7 @@ class PhononMaker(PropertyMaker):
                 )
             )
         return PhononDoc(
-            formula=crystal.formula,
+            formula=atoms.get_chemical_formula(),
             supercell=self._repeats(atoms),
             n_cells=len(mine),
             displacement=self.displacement,

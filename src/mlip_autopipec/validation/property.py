@@ -128,7 +128,7 @@ class PropertyMaker(Maker, ABC):
         Parameters
         ----------
         crystal
-            The crystal, as small as it can be.
+            The crystal.
 
         Returns
         -------
