@@ -177,6 +177,15 @@ def test_tolerances_and_cells_reach_their_makers():
     assert [m.kind for m in maker.property_makers] == ["elastic", "surface"]
 
 
+def test_no_properties_no_labels_for_them():
+    maker = maker_of(checks=[])
+    assert maker.property_makers == []
+    flow = maker.make("potential", ["crystal"], [])
+    names = [job.name for job in flow.jobs]
+    assert "plan_properties" not in names
+    assert len([name for name in names if name == "label batch"]) == 1
+
+
 def test_the_stability_run_is_as_hot_and_as_compressed_as_the_walks():
     data = {
         "composition": "Cu",

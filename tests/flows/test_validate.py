@@ -28,7 +28,6 @@ from mlip_autopipec.validation import (
 )
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Use thermalize_momenta:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:cd is deprecated:FutureWarning"),
 ]

@@ -19,9 +19,6 @@ from mlip_autopipec.report.release import (
 )
 from mlip_autopipec.schemas.card import ModelCard
 
-# spglib 2 warns of its own change.
-pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
-
 CRYSTAL = bulk("Cu", cubic=True).repeat((2, 1, 1))
 
 

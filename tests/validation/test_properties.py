@@ -41,9 +41,6 @@ from mlip_autopipec.validation.vibrations import (
     with_forces,
 )
 
-# spglib 2 warns of its own change.
-pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
-
 COPPER = bulk("Cu", a=3.6)
 CRYSTAL = AtomicStructure.from_ase(COPPER)
 
