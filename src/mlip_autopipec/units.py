@@ -13,6 +13,9 @@ _HARTREE: Final = constants.physical_constants["Hartree energy in eV"][0]
 EV_PER_A3_TO_GPA: Final = constants.e / constants.angstrom**3 / constants.giga
 """Multiply a stress in eV/Å^3 by this to get GPa."""
 
+EV_PER_A2_TO_J_PER_M2: Final = constants.e / constants.angstrom**2
+"""Multiply an energy of a surface in eV/Å^2 by this to get J/m^2."""
+
 GPA_TO_BAR: Final = constants.giga / constants.bar
 """Multiply a pressure in GPa by this to get bar."""
 

@@ -140,3 +140,19 @@ def test_nearest_distance(atoms, distance):
 def test_a_free_atom_as_a_start_is_an_error():
     with pytest.raises(StructureError, match="neighbour"):
         nearest_distance(Atoms("Cu", positions=[[0, 0, 0]]))
+
+
+def test_strains_stretch_shear_and_swell_within_their_bounds():
+    """Each of the three moduli of a cubic crystal is felt, and the largest strain is kept."""
+    atoms, rng, most = bulk("Cu", cubic=True), np.random.default_rng(3), 0.06
+    found = []
+    for _ in range(200):
+        cell = strained(atoms, most, rng).cell.array
+        found.append(np.linalg.inv(atoms.cell.array) @ cell - np.eye(3))
+    strains = np.array(found)
+    swelling = np.trace(strains, axis1=1, axis2=2) / 3
+    stretches = np.diagonal(strains, axis1=1, axis2=2) - swelling[:, None]
+    assert np.allclose(strains, strains.transpose(0, 2, 1))
+    assert 0.9 * most < np.abs(swelling).max() <= most
+    for part in (stretches, strains[:, [0, 0, 1], [1, 2, 2]]):
+        assert 0.35 * most < np.abs(part).max() <= 0.5 * most

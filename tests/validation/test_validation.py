@@ -10,7 +10,8 @@ from ase.units import GPa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlip_autopipec.errors import FitError
+from mlip_autopipec.ace import AceCalculator
+from mlip_autopipec.errors import CalculationError, FitError
 from mlip_autopipec.schemas import AtomicStructure, LabelBatchDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.validation import (
@@ -166,7 +167,7 @@ def test_without_held_out_labels_no_error_is_stated(copper, eos_batch):
 
 def test_copper_is_stable(copper):
     found = make(StabilityMaker(n_atoms=32, n_steps=100, temperature=300.0), copper, CRYSTAL)
-    assert [c.verdict for c in found.checks] == ["pass", "pass", "pass"]
+    assert [c.verdict for c in found.checks] == ["pass", "pass", "pass", "pass"]
     assert (found.n_atoms, found.n_steps, found.lost_atoms) == (32, 100, 0)
     assert len(found.time) == len(found.total_energy) == 101
     assert found.time[-1] == pytest.approx(100.0)
@@ -175,6 +176,37 @@ def test_copper_is_stable(copper):
     assert list(found.dimer_energies) == ["Cu-Cu"]
     assert found.dimer_distances[-1] == pytest.approx(copper.cutoff)
     assert found.dimer_energies["Cu-Cu"][-1] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_the_run_is_under_the_pressure_that_was_asked_for(copper, copper_ace):
+    from mlip_autopipec.validation.stability import _compressed
+
+    for pressure in (0.0, 4.0, -2.0):
+        atoms = _compressed(copper_ace, CRYSTAL.to_ase(), pressure)
+        atoms.calc = AceCalculator(copper_ace)
+        assert -atoms.get_stress()[:3].mean() / GPa == pytest.approx(pressure, abs=0.01)
+    found = make(StabilityMaker(n_atoms=4, n_steps=5, temperature=100.0, pressure=4.0), copper, CRYSTAL)
+    assert found.pressure == 4.0
+
+
+def test_what_a_crystal_bears_is_where_its_pressure_stops_to_rise(copper, copper_ace):
+    found = make(StabilityMaker(n_atoms=4, n_steps=5), copper, CRYSTAL).bears_pressure
+    pressures = []
+    for scale in np.arange(1.0, 0.75, -0.005):
+        atoms = CRYSTAL.to_ase()
+        atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        atoms.calc = AceCalculator(copper_ace)
+        pressures.append(-atoms.get_stress()[:3].mean() / GPa)
+    rising = next((i for i, d in enumerate(np.diff(pressures)) if d < 0), len(pressures) - 1)
+    assert found == pytest.approx(pressures[rising], rel=1e-6)
+    assert found > 20.0
+    weak = make(StabilityMaker(n_atoms=4, n_steps=5, min_pressure=1e4), copper, CRYSTAL).checks
+    assert [c.verdict for c in weak if "compression" in c.name] == ["fail"]
+
+
+def test_a_pressure_that_no_cell_has_is_an_error(copper):
+    with pytest.raises(CalculationError, match=r"no cell between .* times the lengths"):
+        make(StabilityMaker(n_atoms=4, n_steps=5, pressure=1e6), copper, CRYSTAL)
 
 
 def test_a_long_time_step_drifts(copper):

@@ -75,12 +75,15 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Worker slots; default: one per core.")
     ] = None,
+    force_release: Annotated[
+        bool, typer.Option("--force-release", help="Release the potential even if it fails its validation.")
+    ] = False,
 ) -> None:
     """Run a campaign, or go on with one: what is finished in the folder is not run again."""
     from mlip_autopipec.cli.run import run_campaign
 
     try:
-        run_campaign(config, directory, workers)
+        run_campaign(config, directory, workers, force_release=force_release)
     except KeyboardInterrupt as interrupt:
         typer.echo("interrupted; the same command goes on from here.", err=True)
         raise typer.Exit(_INTERRUPTED) from interrupt

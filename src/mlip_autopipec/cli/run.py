@@ -9,17 +9,19 @@ from rich.console import Console
 
 from mlip_autopipec.cli.check import ready_plan
 from mlip_autopipec.cli.progress import Progress
-from mlip_autopipec.errors import CampaignError, PotentialRejectedError, StoreError
+from mlip_autopipec.errors import CampaignError, StoreError
 from mlip_autopipec.execution.local import RunSummary, run_local
+from mlip_autopipec.flows.build import Plan
 from mlip_autopipec.flows.identity import identify
+from mlip_autopipec.flows.reproduce import write_reproduction
 from mlip_autopipec.report import read_campaign, summary_text, write_report
-from mlip_autopipec.report.release import release_potential
+from mlip_autopipec.report.release import check_release, release_documents, release_potential
 from mlip_autopipec.schemas import CampaignDoc
 from mlip_autopipec.settings import get_settings
 from mlip_autopipec.store import load_output, open_store
 
 
-def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
+def run_campaign(config: Path, directory: Path, workers: int | None, *, force_release: bool = False) -> None:
     """Run a campaign to its end and write report and potential.
 
     Parameters
@@ -30,6 +32,8 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
         The run folder; made if it is not there.
     workers
         Worker slots; none for the machine's setting.
+    force_release
+        Whether a potential that failed its validation is released all the same.
 
     Raises
     ------
@@ -54,7 +58,8 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
             on_event=progress,
         )
     write_report(store, directory / "report.html")
-    _deliver(store, directory, _outcome(store, flow.output.uuid, summary))
+    end = _outcome(store, flow.output.uuid, summary)
+    _deliver(store, plan, directory, end, forced=force_release or plan.force_release)
 
 
 def _make(directory: Path, config: Path) -> Path:
@@ -88,13 +93,14 @@ def _outcome(store: JobStore, uuid: str, summary: RunSummary) -> CampaignDoc:
     return end
 
 
-def _deliver(store: JobStore, directory: Path, end: CampaignDoc) -> None:
+def _deliver(store: JobStore, plan: Plan, directory: Path, end: CampaignDoc, *, forced: bool) -> None:
     typer.echo(f"\n{summary_text(read_campaign(store))}\n")
-    for path in release_potential(store, end, directory / "potential"):
-        typer.echo(f"wrote {path}")
     typer.echo(f"wrote {directory / 'report.html'}")
+    check_release(end, forced=forced)
+    folder = directory / "potential"
+    written = release_potential(store, end, folder)
+    written += release_documents(store, end, folder, forced=forced)
+    for path in [*written, *write_reproduction(plan, folder)]:
+        typer.echo(f"wrote {path}")
     if end.verdict == "fail":
-        raise PotentialRejectedError(
-            "the potential did not pass validation; see the table above.",
-            hint="allow more labels, hotter walks or more basis functions, and run the same command again.",
-        )
+        typer.echo("the potential FAILED its validation and was released by force; its card says so.")

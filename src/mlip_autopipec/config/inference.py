@@ -82,6 +82,8 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
         _arm_strain(crystals),
         _timestep(crystals),
         _n_initial(n_atoms, n_functions, len(elements), len(crystals)),
+        _checks(config),
+        *_check_costs(n_atoms, costly=costly),
     ]
     return {value.path: value for value in values}
 
@@ -174,3 +176,21 @@ def _n_initial(n_atoms: int, n_functions: int, n_elements: int, n_crystals: int)
         f"{required} required ones (crystals, volumes, dimers, free atoms) and {filling} cells of about "
         f"{n_atoms} atoms, for half as many environments as basis functions: the walks bring the rest",
     )
+
+
+def _checks(config: MLIPConfig) -> Inferred:
+    """Judge surfaces only where surfaces are learned."""
+    arms = config.exploration.arms or {}
+    surfaces = bool(config.generation.n_surfaces) or arms.get("surface", 0.0) > 0.0
+    names = ["elastic", "phonon", "vacancy", "stacking_fault"] + (["surface"] if surfaces else [])
+    reason = "surfaces are asked for" if surfaces else "no surfaces: none are explored"
+    return Inferred("validation.checks", names, f"properties of the bulk; {reason}")
+
+
+def _check_costs(n_atoms: int, *, costly: bool) -> list[Inferred]:
+    """Ask an oracle that is costly about small cells only."""
+    why = "a DFT label costs the square to the cube of its atoms" if costly else "this oracle is cheap"
+    values = {"max_cost": 150, "phonon_length": 7.0, "vacancy_atoms": max(8, n_atoms)}
+    if not costly:
+        values = {"max_cost": 5000, "phonon_length": 10.0, "vacancy_atoms": max(32, n_atoms)}
+    return [Inferred(f"validation.{key}", value, why) for key, value in values.items()]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+CheckName = Literal["elastic", "phonon", "vacancy", "stacking_fault", "surface"]
 
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
 _DFT = {"functional", "k_spacing", "nspin", "allow_nonmagnetic", "vacuum", "timeout"}
@@ -304,6 +305,10 @@ class LoopConfig(Section):
     )
     max_labels: Count | None = Field(None, description="Labels that may be spent on training [1].")
     max_generations: Count | None = Field(None, description="Generations at the most [1].")
+    max_repairs: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Times that the loop goes on after a failed validation, if labels are left [1]."
+    )
+    repair_labels: Count | None = Field(None, description="Labels of each failed check then [1].")
 
 
 class ValidationConfig(Section):
@@ -323,6 +328,47 @@ class ValidationConfig(Section):
     n_atoms: Count | None = Field(None, description="Smallest number of atoms of the NVE run [1].")
     n_steps: Count | None = Field(None, description="Steps of the NVE run [1].")
     max_drift: Positive | None = Field(None, description="Energy drift in NVE that passes [eV/atom].")
+    min_pressure: Positive | None = Field(
+        None, description="Pressure that the crystal must bear evenly, beyond the walks' own [GPa]."
+    )
+    checks: list[CheckName] | None = Field(
+        None, description="Properties of the crystal that are judged beside errors, EOS and stability."
+    )
+    max_cost: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Atoms, over all labels, that the oracle may be asked for these properties [1]."
+    )
+    strain: Annotated[float, Field(gt=0.0, lt=0.1)] | None = Field(
+        None, description="Strains for the elastic constants [1]."
+    )
+    max_elastic_error: Positive | None = Field(
+        None,
+        description="Error of an elastic constant that passes, of it or of a quarter of the largest [%].",
+    )
+    phonon_length: Positive | None = Field(
+        None, description="Smallest length of the supercell for phonons [Å]."
+    )
+    max_phonon_error: Positive | None = Field(
+        None, description="RMS error of the phonon bands that passes, of the highest frequency [%]."
+    )
+    max_imaginary: Positive | None = Field(
+        None, description="Imaginary frequency that passes, beyond the oracle's own [THz]."
+    )
+    vacancy_atoms: Count | None = Field(None, description="Smallest cell of a vacancy [1].")
+    max_vacancy_error: Positive | None = Field(
+        None, description="Error of a vacancy's energy that passes [eV]."
+    )
+    max_fault_error: Positive | None = Field(
+        None, description="Error of a stacking fault's energy that passes [J/m^2]."
+    )
+    planes: list[tuple[int, int, int]] | None = Field(
+        None, min_length=1, description="Miller indices of the surfaces, of the conventional cell."
+    )
+    max_surface_error: Positive | None = Field(
+        None, description="Error of a surface's energy that passes [J/m^2]."
+    )
+    force_release: bool | None = Field(
+        None, description="Whether a potential that failed is delivered all the same; its card says so."
+    )
 
 
 class MLIPConfig(Section):

@@ -1,15 +1,16 @@
 """The closed loop: label → fit → explore → decide, until nothing uncertain is met."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobflow import Flow, Job, Maker, OutputReference, Response, job
 
 from mlip_autopipec.dynamics import ExplorationMaker, LammpsMDMaker
 from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.flows.conclusion import conclude, remedies, repaired
 from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned
-from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, halt_rate_limit, new_round
+from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import PerturbationMaker, SeedStructuresMaker
 from mlip_autopipec.generation.search import EXPLORERS
@@ -17,7 +18,6 @@ from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import (
     ArmErrorsDoc,
     AtomicStructure,
-    CampaignDoc,
     ErrorStatistics,
     ExplorationDoc,
     FailedLabel,
@@ -127,7 +127,7 @@ class ActiveLearningMaker(Maker):
         Returns
         -------
         Flow
-            Its output is a :class:`CampaignDoc`.
+            Its output is a ``CampaignDoc``.
         """
         if not structures:
             raise ConfigError("active learning needs at least one structure to start from, got none.")
@@ -376,38 +376,46 @@ class ActiveLearningMaker(Maker):
         potential = OutputReference(state.delivered)
         earlier = [reference for reference in earlier if reference.uuid != state.delivered]
         validation = self.validation_maker.make(potential, crystals, finals, earlier)
-        end = conclude(state, validation.output, validation.output.uuid)
-        _tag(end, "conclude", state.generation)
+        end = self.judge(state, validation.output, validation.output.uuid)
+        _tag(end, "decide", state.generation)
         before += [] if slow is None else [slow]
         return Flow([*before, validation, end], output=end.output, name="conclusion")
 
+    @job
+    def judge(self, state: WorkflowState, validation: ValidationDoc, validation_id: str) -> Response[Flow]:
+        """End the campaign, or learn what a failed check is about and go on.
 
-@job(output_schema=CampaignDoc)
-def conclude(state: WorkflowState, validation: ValidationDoc, validation_id: str) -> CampaignDoc:
-    """Write the last document of a campaign.
+        Parameters
+        ----------
+        state
+            The state at the end of the loop.
+        validation
+            The judgement of the potential.
+        validation_id
+            Id of the job that made it.
 
-    Parameters
-    ----------
-    state
-        The last state.
-    validation
-        The judgement of the potential.
-    validation_id
-        Id of the job that made it.
-
-    Returns
-    -------
-    CampaignDoc
-        How the campaign ended.
-    """
-    return CampaignDoc(
-        state=state,
-        verdict=validation.verdict,
-        validation=validation_id,
-        halt_rate_limit=halt_rate_limit(state),
-        n_training_labels=state.n_labels,
-        n_validation_labels=validation.n_labels,
-    )
+        Returns
+        -------
+        Response
+            The last document, or one more generation.
+        """
+        slots = remedies(validation.checks, state, self.limits)
+        if not slots:
+            end = conclude(state, validation, validation_id)
+            _tag(end, "conclude", state.generation)
+            return Response(replace=Flow([end], output=end.output))
+        walks = (self.temperatures, self.n_steps, self.seed)
+        state = repaired(state, slots, validation.checks, self.limits, walks)
+        # All that is made counts, however certain the potential is of it.
+        search = replace(self.perturbation_maker, gamma_select=0.0).make(
+            OutputReference(state.potential),
+            OutputReference(state.seeds).reference,
+            slots,
+            self.seed + state.generation,
+        )
+        _tag(search, "repair", state.generation)
+        going_on = self._generation(state, [], [], search.uuid)
+        return Response(replace=Flow([search, going_on], output=going_on.output))
 
 
 def _tag(work: Job, stage: str, generation: int, *, dynamic: bool = False) -> None:

@@ -9,7 +9,7 @@ from jobflow import Flow
 
 from mlip_autopipec.config import Inferred, MLIPConfig, infer, read_structures
 from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
-from mlip_autopipec.errors import StructureError
+from mlip_autopipec.errors import MissingProgramError, StructureError
 from mlip_autopipec.flows.active_learning import ActiveLearningMaker
 from mlip_autopipec.flows.policy import ExplorationPolicy
 from mlip_autopipec.flows.progress import LoopLimits
@@ -25,11 +25,28 @@ from mlip_autopipec.selection import (
 )
 from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
 from mlip_autopipec.training.tuning import BasisTuner
-from mlip_autopipec.validation import EosMaker, HeldOutMaker, StabilityMaker
+from mlip_autopipec.validation import (
+    ElasticMaker,
+    EosMaker,
+    HeldOutMaker,
+    PhononMaker,
+    StabilityMaker,
+    StackingFaultMaker,
+    SurfaceMaker,
+    VacancyMaker,
+)
 
 Source = Literal["yours", "inferred", "default"]
 Class = type[Any]  # a Maker or a group of its parameters: any dataclass
 
+# Makers of the properties that a validation judges, by the field that holds them.
+_PROPERTIES: dict[str, Class] = {
+    "elastic_maker": ElasticMaker,
+    "phonon_maker": PhononMaker,
+    "vacancy_maker": VacancyMaker,
+    "stacking_fault_maker": StackingFaultMaker,
+    "surface_maker": SurfaceMaker,
+}
 # Which class owns the default of a key; a key of the same name needs no entry in _RENAMED.
 _OWNERS: dict[str, tuple[Class, ...]] = {
     "generation": (SeedStructuresMaker,),
@@ -39,11 +56,15 @@ _OWNERS: dict[str, tuple[Class, ...]] = {
         *(ExplorationPolicy, PerturbationMaker),
     ),
     "active_learning": (ActiveLearningMaker, LoopLimits, DOptimalSelectionMaker),
-    "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker),
+    "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker, *_PROPERTIES.values()),
 }
 _RENAMED = {"gamma_halt": "gamma", "policy": "kind"}
 # Keys that choose whether a Maker is there at all.
-_SWITCHES: dict[str, Any] = {"training.tune": False, "training.final_fit": "linear"}
+_SWITCHES: dict[str, Any] = {
+    "training.tune": False,
+    "training.final_fit": "linear",
+    "validation.force_release": False,
+}
 _SELECTION_KEYS = {f.name for f in fields(DOptimalSelectionMaker)}
 
 
@@ -102,9 +123,24 @@ class Plan:
         """
         label_maker = self.maker.label_maker
         oracle = label_maker.oracle_maker.prepared(self.elements)
+        self._check_packages()
         label_maker = replace(label_maker, oracle_maker=oracle)
         validation = replace(self.maker.validation_maker, label_maker=label_maker)
         return replace(self, maker=replace(self.maker, label_maker=label_maker, validation_maker=validation))
+
+    def _check_packages(self) -> None:
+        """Refuse checks that were asked for and cannot run; those of the default are listed as not run."""
+        asked = any(value.path == "validation.checks" and value.source == "yours" for value in self.values)
+        for skipped in self.maker.validation_maker.not_installed if asked else []:
+            raise MissingProgramError(
+                f"'validation.checks' asks for {skipped.kind}: {skipped.reason.partition(': ')[0]}.",
+                hint=f"{skipped.reason.partition(': ')[2]}, or leave the check out.",
+            )
+
+    @property
+    def force_release(self) -> bool:
+        """Whether a potential that failed its validation is delivered all the same."""
+        return next(bool(v.value) for v in self.values if v.path == "validation.force_release")
 
     def flow(self) -> Flow:
         """Make the flow of the campaign."""
@@ -243,7 +279,11 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
         loop |= part(section, ActiveLearningMaker)
     policy = ExplorationPolicy(**part("exploration", ExplorationPolicy))
     seeds = SeedStructuresMaker(**part("generation", SeedStructuresMaker), seed=seed)
-    stability = {"temperature": max(loop["temperatures"]), "timestep": walk["timestep"]}
+    stability = {
+        "temperature": max([*loop["temperatures"], walk.get("temperature_end") or 0.0]),
+        "timestep": walk["timestep"],
+        "pressure": max(walk.get("pressure", 0.0), walk.get("pressure_end") or 0.0, 0.0),
+    }
     return ActiveLearningMaker(
         seed_maker=seeds,
         selection_maker=_selection(policy, fit, part("active_learning", DOptimalSelectionMaker), seed),
@@ -258,6 +298,7 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
             held_out_maker=HeldOutMaker(**part("validation", HeldOutMaker)),
             eos_maker=EosMaker(**part("validation", EosMaker)),
             stability_maker=StabilityMaker(**(part("validation", StabilityMaker) | stability)),
+            **{name: maker(**part("validation", maker)) for name, maker in _PROPERTIES.items()},
             perturbation_maker=seeds,
             **part("validation", ValidationMaker),
         ),

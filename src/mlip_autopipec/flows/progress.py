@@ -44,6 +44,10 @@ class LoopLimits(MSONable):
         Halts in a row without progress after which a walker is given up.
     min_progress
         Steps between two halts below which the second counts as no progress.
+    max_repairs
+        Times that the loop goes on with structures of a failed check, if labels are left.
+    repair_labels
+        Labels of each failed check then.
     """
 
     quiet_rounds: int = 2
@@ -53,6 +57,8 @@ class LoopLimits(MSONable):
     cool_after: int = 4
     max_stuck: int = 8
     min_progress: int = 20
+    max_repairs: int = 2
+    repair_labels: int = 6
 
     def __post_init__(self) -> None:
         if self.cool_after < 1:

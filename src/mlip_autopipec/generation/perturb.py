@@ -11,14 +11,14 @@ from mlip_autopipec.ace import bonds
 
 
 def strained(atoms: Atoms, max_strain: float, rng: np.random.Generator) -> Atoms:
-    """Apply a random volume change and a random shear.
+    """Apply a random volume change, a random stretch at constant volume and a random shear.
 
     Parameters
     ----------
     atoms
         A periodic structure.
     max_strain
-        Largest linear strain, dimensionless; shears are at most half of it.
+        Largest linear strain, dimensionless; stretches and shears are at most half of it.
     rng
         Source of randomness.
 
@@ -29,7 +29,11 @@ def strained(atoms: Atoms, max_strain: float, rng: np.random.Generator) -> Atoms
     """
     strain = np.eye(3) * rng.uniform(-max_strain, max_strain)
     shear = np.triu(rng.uniform(-0.5 * max_strain, 0.5 * max_strain, (3, 3)), 1)
-    strain += shear + shear.T
+    # Without stretches a cubic crystal never shows its modulus C11 - C12.
+    stretch = rng.uniform(-1.0, 1.0, 3)
+    stretch -= stretch.mean()
+    room = min(0.375 * max_strain, (max_strain - abs(strain[0, 0])) / np.abs(stretch).max())
+    strain += shear + shear.T + np.diag(room * stretch)
     result = atoms.copy()
     result.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     return result

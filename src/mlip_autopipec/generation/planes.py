@@ -2,11 +2,10 @@
 
 import numpy as np
 from ase import Atoms
-from ase.build import surface as cut_along
 from pymatgen.core.surface import SlabGenerator
 from pymatgen.io.ase import AseAtomsAdaptor
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from mlip_autopipec.generation.oriented import conventional, glided, oriented, plain, plane_name, space_group
 from mlip_autopipec.generation.variant import Variant, shaken
 from mlip_autopipec.numerics import isotropic_repeat
 
@@ -20,7 +19,6 @@ _CLOSE_PACKED = {  # planes that glide, by space group (Hirth and Lothe, Theory 
 }
 # The hollows of close-packed planes, where fcc becomes hcp; half vectors for other lattices.
 _GLIDES = ((1 / 3, 1 / 3), (2 / 3, 2 / 3), (1 / 3, 2 / 3), (2 / 3, 1 / 3), (0.5, 0.0), (0.0, 0.5))
-_SYMPREC = 1.0e-3
 
 
 def surface(
@@ -45,14 +43,14 @@ def surface(
         A slab with the vacuum along its third lattice vector; about as many atoms as the crystal has.
     """
     plane = _INDICES[int(rng.integers(len(_INDICES)))]
-    structure = AseAtomsAdaptor.get_structure(_conventional(crystal))
+    structure = AseAtomsAdaptor.get_structure(conventional(crystal))
     cutter = SlabGenerator(structure, plane, thickness, vacuum, center_slab=True, max_normal_search=1)
     slabs = cutter.get_slabs()
     slab = AseAtomsAdaptor.get_atoms(slabs[int(rng.integers(len(slabs)))], msonable=False)
-    wide = _plain(slab)
+    wide = plain(slab)
     lengths = np.append(wide.cell.lengths()[:2], np.inf)
     wide = wide.repeat(isotropic_repeat(lengths, len(wide), len(crystal)))
-    return Variant(shaken(wide, crystal, rng), f"slab ({_name(plane)}), {vacuum:g} Å of vacuum")
+    return Variant(shaken(wide, crystal, rng), f"slab {plane_name(plane)}, {vacuum:g} Å of vacuum")
 
 
 def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float = 8.0) -> Variant | None:
@@ -75,42 +73,14 @@ def stacking_fault(crystal: Atoms, rng: np.random.Generator, *, thickness: float
     Variant
         A bulk cell.
     """
-    cell = _conventional(crystal)
-    planes = _CLOSE_PACKED.get(_space_group(crystal), _INDICES)
+    planes = _CLOSE_PACKED.get(space_group(crystal), _INDICES)
     plane = planes[int(rng.integers(len(planes)))]
-    once = cut_along(cell, plane, 1, periodic=True)
-    layers = max(1, int(np.ceil(thickness / _height(once))))
-    faulted = _plain(cut_along(cell, plane, layers, periodic=True))
-    faulted.positions += rng.random() * faulted.cell.array[2]  # any of its layers may be the one that glides
-    faulted.wrap()
+    whole = oriented(crystal, plane, thickness)
+    whole.positions += rng.random() * whole.cell.array[2]  # any of its layers may be the one that glides
+    whole.wrap()
     u, v = (*_GLIDES, tuple(rng.random(2)))[int(rng.integers(len(_GLIDES) + 1))]
-    tilted = faulted.cell.array
-    tilted[2] += u * tilted[0] + v * tilted[1]
-    faulted.set_cell(tilted, scale_atoms=False)
-    detail = f"({_name(plane)}) glided by {u:.2f} a + {v:.2f} b of its cell"
+    faulted = glided(whole, u, v)
+    lengths = np.append(faulted.cell.lengths()[:2], np.inf)
+    faulted = faulted.repeat(isotropic_repeat(lengths, len(faulted), len(crystal)))
+    detail = f"{plane_name(plane)} glided by {u:.2f} a + {v:.2f} b of its cell"
     return Variant(shaken(faulted, crystal, rng), detail)
-
-
-def _conventional(crystal: Atoms) -> Atoms:
-    structure = AseAtomsAdaptor.get_structure(crystal)
-    analyzer = SpacegroupAnalyzer(structure, symprec=_SYMPREC)
-    return _plain(AseAtomsAdaptor.get_atoms(analyzer.get_conventional_standard_structure(), msonable=False))
-
-
-def _space_group(crystal: Atoms) -> int:
-    structure = AseAtomsAdaptor.get_structure(crystal)
-    return int(SpacegroupAnalyzer(structure, symprec=_SYMPREC).get_space_group_number())
-
-
-def _plain(atoms: Atoms) -> Atoms:
-    """Leave tags, arrays and the rest of what libraries attach behind."""
-    return Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=True)
-
-
-def _height(atoms: Atoms) -> float:
-    a, b, _ = atoms.cell.array
-    return float(atoms.get_volume() / np.linalg.norm(np.cross(a, b)))
-
-
-def _name(plane: tuple[int, int, int]) -> str:
-    return "".join(map(str, plane))

@@ -37,6 +37,8 @@ _ORIGIN_COLOURS: dict[Origin, str] = {
     "md": ORANGE,
     "held_out": INK,
     "eos": "#e69f00",
+    "elastic": "#006400",
+    "phonon": "#8b0000",
 }
 _MOST_POINTS = 1500
 _HIGHEST_DIMER = 15.0

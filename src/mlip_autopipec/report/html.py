@@ -11,6 +11,7 @@ from jobflow import JobStore
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.report import details, sections
 from mlip_autopipec.report.campaign import Campaign
+from mlip_autopipec.report.properties import properties
 from mlip_autopipec.report.read import read_campaign
 from mlip_autopipec.report.tables import join
 from mlip_autopipec.report.trust import trust
@@ -78,6 +79,7 @@ def report_page(campaign: Campaign) -> str:
             trust(campaign),
             details.small_cells(campaign),
             sections.physics(campaign),
+            properties(campaign),
             details.decisions(campaign),
             sections.costs(campaign),
             details.labels(campaign),

@@ -157,7 +157,7 @@ class _Reader:
         labels: list[Label] = []
         failed: list[LostLabel] = []
         seen: set[str] = set()
-        for generation, batch in [*self._training_batches(end), *self._validation_batches()]:
+        for generation, batch in [*self._training_batches(end), *self._validation_batches(end)]:
             for entry in batch.labels:
                 labels.append(Label(generation, entry, shared=entry.label_id in seen))
                 seen.add(entry.label_id)
@@ -177,9 +177,12 @@ class _Reader:
         batches = [(f.metadata["generation"], load_output(self.store, f.uuid)) for f in found]
         return sorted(batches, key=lambda pair: pair[0])
 
-    def _validation_batches(self) -> list[tuple[None, LabelBatchDoc]]:
-        found = list(self.stage("validate", LabelBatchDoc))
-        return [(None, load_output(self.store, found[-1].uuid))] if found else []
+    def _validation_batches(self, end: CampaignDoc | None) -> list[tuple[None, LabelBatchDoc]]:
+        """Give the batches of the last validation: those it names, or the latest so far."""
+        validation = self.validation(end)
+        found = [f.uuid for f in self.stage("validate", LabelBatchDoc)]
+        ids = validation.batches if validation is not None and validation.batches else found[-1:]
+        return [(None, load_output(self.store, uuid)) for uuid in ids]
 
     def _loose_labels(self) -> Iterator[Label]:
         """Give finished labels whose batch is not complete yet."""

@@ -5,9 +5,12 @@ from pathlib import Path
 
 from jobflow import JobStore
 
-from mlip_autopipec.ace import lammps_lines
-from mlip_autopipec.errors import StoreError
-from mlip_autopipec.schemas import CampaignDoc, PotentialDoc
+from mlip_autopipec.ace import lammps_lines, load_potential
+from mlip_autopipec.errors import PotentialRejectedError, StoreError
+from mlip_autopipec.report.examples import write_examples
+from mlip_autopipec.report.model_card import model_card, write_model_card
+from mlip_autopipec.report.read import read_campaign
+from mlip_autopipec.schemas import CampaignDoc, CandidateSetDoc, PotentialDoc
 from mlip_autopipec.schemas.files import write_atomic
 from mlip_autopipec.store import load_output
 
@@ -51,6 +54,61 @@ def release_potential(store: JobStore, campaign: CampaignDoc, folder: Path) -> l
         raise StoreError(f"the potential cannot be written to {str(folder)!r}: {error.strerror}.") from error
     names = [*(file.name for file in potential.files), "potential.json", "potential.lammps"]
     return [folder / name for name in names]
+
+
+def release_documents(
+    store: JobStore, campaign: CampaignDoc, folder: Path, *, forced: bool = False
+) -> list[Path]:
+    """Write what goes with a released potential: examples, which are run, and the model card.
+
+    Parameters
+    ----------
+    store
+        The store of the campaign.
+    campaign
+        Its last document.
+    folder
+        Where :func:`release_potential` wrote the potential.
+    forced
+        Whether it is released although it failed.
+
+    Returns
+    -------
+    list[pathlib.Path]
+        The files.
+    """
+    found = read_campaign(store)
+    seeds = load_output(store, campaign.state.seeds)
+    if not isinstance(seeds, CandidateSetDoc) or found.potential is None:
+        raise StoreError("the store holds no crystals or no potential of this campaign.")
+    crystals = [structure.to_ase() for structure in seeds.reference]
+    ace = load_potential(found.potential, folder)
+    examples = write_examples(found.potential, ace, crystals[0], folder)
+    card = model_card(found, ace, crystals, examples, forced=forced)
+    return [*(folder / name for name in examples), *write_model_card(card, folder)]
+
+
+def check_release(campaign: CampaignDoc, *, forced: bool) -> None:
+    """Refuse to release a potential that failed.
+
+    Parameters
+    ----------
+    campaign
+        The last document of its campaign.
+    forced
+        Whether it is released all the same.
+
+    Raises
+    ------
+    PotentialRejectedError
+        It failed and nobody insists.
+    """
+    if campaign.verdict == "fail" and not forced:
+        raise PotentialRejectedError(
+            "the potential did not pass validation and is not released; see the table above.",
+            hint="allow more labels, hotter walks or more basis functions and run the same command again, or "
+            "add --force-release.",
+        )
 
 
 def lammps_input(potential: PotentialDoc) -> str:

@@ -70,7 +70,8 @@ def judgement(campaign: Campaign) -> Html:
     head = ("verdict", "check", "found", "oracle", "limit", "unit", "reason")
     note = (
         "A number passes within its limit, warns up to twice the limit and fails beyond. "
-        "Where the oracle has a value, the limit is the largest difference from it."
+        "Where the oracle has a value, the limit is the largest difference from it. Stability and imaginary "
+        "frequencies have a smallest value instead."
     )
     return section("Validation", table(head, rows), element("p", note, "note"))
 
@@ -334,7 +335,10 @@ def _errors(campaign: Campaign) -> Iterable[tuple[object, ...]]:
     if campaign.potential is not None:
         yield _error_row("training, all", campaign.potential.training_errors)
     if campaign.validation is not None:
-        yield _error_row("held out", campaign.validation.held_out.errors)
+        held_out = campaign.validation.held_out
+        for origin, errors in held_out.by_origin.items():
+            yield _error_row(f"held out, {origin}", errors)
+        yield _error_row("held out", held_out.errors)
 
 
 def _error_row(name: str, errors: ErrorStatistics) -> tuple[object, ...]:

@@ -108,6 +108,10 @@ def _checks(campaign: Campaign) -> list[str]:
 
 def _numbers(check: Check) -> str:
     unit = "" if check.unit == "1" else f" {check.unit}"
+    if check.limit is None:
+        return f"{check.value:>11.4g}{unit}"
+    if check.least:
+        return f"{check.value:>11.4g}  more than {check.limit:.3g}{unit}"
     if check.reference is None:
         return f"{check.value:>11.4g}  limit {check.limit:.3g}{unit}"
     return f"{check.value:>11.4g}  limit {check.reference:.4g} ± {check.limit:.3g}{unit}"

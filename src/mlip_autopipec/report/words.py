@@ -33,6 +33,8 @@ ORIGIN_WORDS: dict[Origin, str] = {
     "md": "from MD",
     "held_out": "held out",
     "eos": "equation of state",
+    "elastic": "elastic constants",
+    "phonon": "phonons",
 }
 _DFT_PROGRAMS = {"pw.x", "vasp"}
 _DFT_CALCULATORS = {

@@ -62,6 +62,10 @@ class WorkflowState(Document):
     decisions: list[PolicyDecision] = Field(
         default_factory=list, description="What the exploration policy decided; empty without a policy."
     )
+    n_repairs: int = Field(0, description="Times that the loop went on after a failed validation [1].")
+    repairs: list[str] = Field(
+        default_factory=list, description="What failed each time and which structures were learned for it."
+    )
     stop_reason: StopReason | None = Field(None, description="Why the loop ended; none while it goes on.")
 
     @property

@@ -30,6 +30,8 @@ Origin = Literal[
     "md",
     "held_out",
     "eos",
+    "elastic",
+    "phonon",
 ]
 """Where a structure comes from; errors and costs are reported by it."""
 
@@ -145,6 +147,12 @@ class SelectionDoc(Document):
         "goes [1]."
     )
     n_functions: int = Field(description="Number of basis functions of the criterion [1].")
+
+    @classmethod
+    def of(cls, candidates: list[CandidateStructure]) -> "SelectionDoc":
+        """Take all of some structures, without a choice."""
+        n = len(candidates)
+        return cls(candidates=candidates, n_considered=n, n_duplicates=0, gain=[0.0] * n, n_functions=0)
 
 
 class FileData(Document):

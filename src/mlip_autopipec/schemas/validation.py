@@ -6,21 +6,31 @@ from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.potential import ErrorStatistics, ParityPoint
+from mlip_autopipec.schemas.structure import AtomicStructure, SelectionDoc
 
 Verdict = Literal["pass", "warn", "fail"]
+
+CheckKind = Literal[
+    "held_out", "eos", "stability", "elastic", "phonon", "vacancy", "stacking_fault", "surface"
+]
+"""Validators; `validation.checks` names those that run beside the first three, which always do."""
+
+Tensor = list[list[float]]
 
 
 class Check(Document):
     """One number held against a limit."""
 
     name: str = Field(description="What was checked.")
+    kind: CheckKind | None = Field(None, description="Which validator asked.")
     value: float = Field(description="What was found, in `unit`.")
     reference: float | None = Field(
         None, description="What the oracle says, in `unit`; none if it has no say."
     )
-    limit: float = Field(
-        description="Largest value, or difference from the reference, that passes, in `unit`."
+    limit: float | None = Field(
+        description="Largest value, or difference from the reference, that passes, in `unit`; none: no limit."
     )
+    least: bool = Field(False, description="Whether the limit is the smallest value that passes instead.")
     unit: str = Field(description="Unit of value, reference and limit.")
     verdict: Verdict = Field(description="Judgement.")
     reason: str = Field(description="The judgement in words.")
@@ -48,6 +58,113 @@ class EosDoc(Document):
     checks: list[Check] = Field(description="Judgements.")
 
 
+class ElasticDoc(Document):
+    """Elastic constants by oracle and potential, from the same strains; Voigt's order xx yy zz yz xz xy."""
+
+    schema_version: Literal[1] = 1
+    formula: str = Field(description="What was strained.")
+    strain: float = Field(description="Size of the strains [1].")
+    n_cells: int = Field(description="Structures that were evaluated [1].")
+    residual_stress: Tensor = Field(
+        description="Stress of the crystal by the potential [eV/Å^3], shape (3, 3)."
+    )
+    constants: list[str] = Field(description="Independent constants, such as '11'.")
+    tensor_predicted: Tensor = Field(description="Constants by the potential [GPa], shape (6, 6).")
+    tensor_reference: Tensor | None = Field(None, description="Constants by the oracle [GPa], shape (6, 6).")
+    bulk_modulus: float = Field(description="By the potential, Voigt-Reuss-Hill [GPa].")
+    bulk_modulus_reference: float | None = Field(None, description="By the oracle [GPa].")
+    shear_modulus: float = Field(description="By the potential, Voigt-Reuss-Hill [GPa].")
+    shear_modulus_reference: float | None = Field(None, description="By the oracle [GPa].")
+    lowest_eigenvalue: float = Field(
+        description="Of the tensor in Kelvin's notation; positive: stable [GPa]."
+    )
+    lowest_eigenvalue_reference: float | None = Field(None, description="By the oracle [GPa].")
+    checks: list[Check] = Field(description="Judgements.")
+
+
+class PhononDoc(Document):
+    """Phonons by oracle and potential, from the same supercell; imaginary frequencies are negative."""
+
+    schema_version: Literal[1] = 1
+    formula: str = Field(description="Primitive cell.")
+    supercell: tuple[int, int, int] = Field(description="Repeats of the primitive cell [1].")
+    n_cells: int = Field(description="Displaced supercells [1].")
+    displacement: float = Field(description="Displacement of an atom [Å].")
+    distances: list[float] = Field(description="Length of the path so far, with 2 pi [1/Å].")
+    segment_ends: list[tuple[str, str]] = Field(description="Points of high symmetry of each segment.")
+    n_points: int = Field(description="Wave vectors of a segment [1].")
+    bands_predicted: Tensor = Field(
+        repr=False, description="By the potential [THz], shape (n_points, n_bands)."
+    )
+    bands_reference: Tensor | None = Field(None, repr=False, description="By the oracle [THz], same shape.")
+    dos_frequency: list[float] = Field(repr=False, description="Frequencies of the potential's DOS [THz].")
+    dos_predicted: list[float] = Field(
+        repr=False, description="States by the potential [1/THz/primitive cell]."
+    )
+    dos_frequency_reference: list[float] | None = Field(
+        None, repr=False, description="Frequencies of the oracle's DOS [THz]."
+    )
+    dos_reference: list[float] | None = Field(
+        None, repr=False, description="States by the oracle [1/THz/primitive cell]."
+    )
+    lowest: float = Field(description="Lowest frequency by the potential [THz].")
+    lowest_reference: float | None = Field(None, description="Lowest frequency by the oracle [THz].")
+    rms_error: float | None = Field(None, description="Root mean square difference of the bands [THz].")
+    checks: list[Check] = Field(description="Judgements.")
+
+
+class DefectEnergy(Document):
+    """Energy of one defect; of a vacancy in a compound with the missing atom free."""
+
+    name: str = Field(description="The defect.")
+    unit: str = Field(description="eV, or J/m^2 of a plane.")
+    n_atoms: int = Field(description="Atoms of the cell [1].")
+    predicted: float = Field(description="By the potential, atoms not relaxed, in `unit`.")
+    reference: float | None = Field(None, description="By the oracle, same cell, in `unit`.")
+    relaxed: float | None = Field(
+        None, description="By the potential after relaxing the atoms, in `unit`; none if that did not end."
+    )
+
+
+class DefectDoc(Document):
+    """Energies of defects of one kind."""
+
+    schema_version: Literal[1] = 1
+    kind: CheckKind = Field(description="Which kind.")
+    formula: str = Field(description="The crystal.")
+    energies: list[DefectEnergy] = Field(description="The energies.")
+    checks: list[Check] = Field(description="Judgements.")
+
+
+class CheckCost(Document):
+    """What it takes to ask the oracle for a check, said before it is asked."""
+
+    kind: CheckKind = Field(description="The check.")
+    n_labels: int = Field(description="Labels it needs [1].")
+    n_atoms: int = Field(description="Atoms of these labels together [1].")
+    estimated_time: float | None = Field(
+        None, description="Wall time by the labels so far, squared in the atoms [s]; none without any."
+    )
+    asked: bool = Field(description="Whether the oracle is asked.")
+    reason: str = Field("", description="Why not.")
+
+
+class PropertyPlanDoc(Document):
+    """What the oracle is asked for the properties of the crystal."""
+
+    schema_version: Literal[1] = 1
+    crystal: AtomicStructure = Field(description="The crystal at the oracle's equilibrium volume.")
+    selection: SelectionDoc = Field(description="What is labelled.")
+    costs: list[CheckCost] = Field(description="What each check costs.")
+
+
+class SkippedCheck(Document):
+    """A check that did not run."""
+
+    kind: CheckKind = Field(description="The check.")
+    reason: str = Field(description="Why.")
+
+
 class LearningPoint(Document):
     """Errors of one generation's potential on the held-out structures."""
 
@@ -62,6 +179,9 @@ class HeldOutDoc(Document):
 
     schema_version: Literal[1] = 1
     errors: ErrorStatistics = Field(description="Errors over all of them.")
+    by_origin: dict[str, ErrorStatistics] = Field(
+        default_factory=dict, description="Errors by explorer: md, strain, rattle."
+    )
     parity: list[ParityPoint] = Field(repr=False, description="Point by point.")
     learning_curve: list[LearningPoint] = Field(
         default_factory=list, description="Errors of all potentials of the campaign on the same structures."
@@ -84,6 +204,12 @@ class StabilityDoc(Document):
     )
     gamma_max: float = Field(description="Largest extrapolation grade, MaxVol scale [1].")
     lost_atoms: int = Field(description="Atoms lost [1].")
+    pressure: float = Field(0.0, description="Pressure that the crystal was brought to before [GPa].")
+    bears_pressure: float | None = Field(
+        None,
+        description="Largest pressure on the way of even compression before the crystal gives way, or at the "
+        "end of the scan [GPa]; none for what is not periodic.",
+    )
     time: list[float] = Field(description="Times [fs].")
     total_energy: list[float] = Field(description="Total energy relative to the start [eV/atom].")
     dimer_distances: list[float] = Field(description="Distances of the dimer scan [Å].")
@@ -102,5 +228,11 @@ class ValidationDoc(Document):
     held_out: HeldOutDoc = Field(description="Held-out errors.")
     eos: EosDoc = Field(description="Equation of state.")
     stability: StabilityDoc = Field(description="MD and dimers.")
+    elastic: ElasticDoc | None = Field(None, description="Elastic constants.")
+    phonon: PhononDoc | None = Field(None, description="Phonons.")
+    defects: list[DefectDoc] = Field(default_factory=list, description="Vacancies, faults, surfaces.")
+    skipped: list[SkippedCheck] = Field(default_factory=list, description="Checks that did not run.")
+    costs: list[CheckCost] = Field(default_factory=list, description="What it took to ask the oracle.")
+    batches: list[str] = Field(default_factory=list, description="Ids of the jobs that gathered its labels.")
     n_labels: int = Field(description="Labels spent on validation [1].")
     wall_time: float = Field(description="Summed wall time of the oracle for it [s].")

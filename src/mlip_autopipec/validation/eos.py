@@ -116,6 +116,7 @@ class EosMaker(Maker):
                     0.01 * self.max_volume_error * reference.v0,
                     "Å^3/atom",
                     reference=reference.v0,
+                    kind="eos",
                 ),
                 check(
                     "bulk modulus",
@@ -123,6 +124,7 @@ class EosMaker(Maker):
                     0.01 * self.max_bulk_modulus_error * reference.b0,
                     "GPa",
                     reference=reference.b0,
+                    kind="eos",
                 ),
             ],
         )

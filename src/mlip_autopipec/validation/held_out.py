@@ -11,6 +11,7 @@ from mlip_autopipec.schemas import (
     ErrorStatistics,
     HeldOutDoc,
     LabelBatchDoc,
+    LabelledStructure,
     LearningPoint,
     ParityPoint,
     PotentialDoc,
@@ -64,13 +65,27 @@ class HeldOutMaker(Maker):
         points, errors = parities[-1], ErrorStatistics.from_parity(parities[-1])
         return HeldOutDoc(
             errors=errors,
+            by_origin=_by_origin(held_out, points),
             parity=points,
             learning_curve=[_point(p, found) for p, found in zip(every, parities, strict=True)],
             checks=[
-                check("held-out energy RMSE", errors.energy_rmse, self.max_energy_rmse, "eV/atom"),
-                check("held-out force RMSE", errors.force_rmse, self.max_force_rmse, "eV/Å"),
+                check(
+                    "held-out energy RMSE",
+                    errors.energy_rmse,
+                    self.max_energy_rmse,
+                    "eV/atom",
+                    kind="held_out",
+                ),
+                check("held-out force RMSE", errors.force_rmse, self.max_force_rmse, "eV/Å", kind="held_out"),
             ],
         )
+
+
+def _by_origin(held_out: list[LabelledStructure], points: list[ParityPoint]) -> dict[str, ErrorStatistics]:
+    groups: dict[str, list[ParityPoint]] = {}
+    for item, point in zip(held_out, points, strict=True):
+        groups.setdefault(item.arm or item.origin, []).append(point)
+    return {name: ErrorStatistics.from_parity(group) for name, group in groups.items()}
 
 
 def _point(potential: PotentialDoc, points: list[ParityPoint]) -> LearningPoint:
