@@ -9,7 +9,8 @@ from rich.console import Console
 
 from mlip_autopipec.cli.check import ready_plan
 from mlip_autopipec.cli.progress import Progress
-from mlip_autopipec.errors import CampaignError, PotentialRejectedError, StoreError
+from mlip_autopipec.errors import CampaignError, ConfigError, PotentialRejectedError, StoreError
+from mlip_autopipec.execution.launchpad import noted_submission
 from mlip_autopipec.execution.local import RunSummary, run_local
 from mlip_autopipec.flows.identity import identify
 from mlip_autopipec.report import read_campaign, summary_text, write_report
@@ -40,7 +41,8 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
     """
     plan = ready_plan(config)
     settings = get_settings()
-    directory = _make(directory, config)
+    directory = make_folder(directory, config)
+    _refuse_submitted(directory)
     console = Console()
     console.print(f"run folder {directory}", highlight=False, markup=False, soft_wrap=True)
     store = open_store(directory, settings)
@@ -57,7 +59,26 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
     _deliver(store, directory, _outcome(store, flow.output.uuid, summary))
 
 
-def _make(directory: Path, config: Path) -> Path:
+def make_folder(directory: Path, config: Path) -> Path:
+    """Make a run folder with a copy of the configuration.
+
+    Parameters
+    ----------
+    directory
+        The folder; it may be there.
+    config
+        The configuration file.
+
+    Returns
+    -------
+    pathlib.Path
+        Its absolute path.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(config, directory / "config.yaml")
@@ -69,6 +90,16 @@ def _make(directory: Path, config: Path) -> Path:
             hint="give a folder on a disk with space and write permission: --directory.",
         ) from error
     return directory.resolve()
+
+
+def _refuse_submitted(directory: Path) -> None:
+    """Keep labels from being bought twice, here and on a cluster."""
+    if noted_submission(directory) is not None:
+        raise ConfigError(
+            f"the campaign of {str(directory)!r} was submitted to a LaunchPad.",
+            hint="follow it with `mlip-auto status`; to run it here, take it out (lpad archive) and remove "
+            "submission.json.",
+        )
 
 
 def _outcome(store: JobStore, uuid: str, summary: RunSummary) -> CampaignDoc:

@@ -7,7 +7,15 @@ from jobflow import JobStore
 
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.journal import Journal
+from mlip_autopipec.execution.launchpad import (
+    ClusterJob,
+    campaign_jobs,
+    count_jobs,
+    noted_submission,
+    open_launchpad,
+)
 from mlip_autopipec.report import read_campaign, summary_text, write_report
+from mlip_autopipec.report.release import release_potential
 from mlip_autopipec.settings import get_settings
 from mlip_autopipec.store import open_store
 
@@ -28,17 +36,35 @@ def print_status(directory: Path) -> None:
     for entry in failed:
         reason = entry.error.message if entry.error else "no reason recorded"
         typer.echo(f"failed  {entry.name}: {reason}\n        folder: {directory / entry.folder}")
+    submission = noted_submission(directory)
+    if submission is not None:
+        file, campaign = submission
+        with open_launchpad(file) as launchpad:
+            _print_cluster(campaign_jobs(launchpad, campaign, store.name))
 
 
 def make_report(directory: Path) -> None:
-    """Write the report.
+    """Write the report, and the potential of a campaign that has ended.
 
     Parameters
     ----------
     directory
         The run folder.
     """
-    typer.echo(f"wrote {write_report(_open(directory), directory / 'report.html')}")
+    store = _open(directory)
+    typer.echo(f"wrote {write_report(store, directory / 'report.html')}")
+    end = read_campaign(store).end
+    for path in release_potential(store, end, directory / "potential") if end else []:
+        typer.echo(f"wrote {path}")
+
+
+def _print_cluster(jobs: list[ClusterJob]) -> None:
+    """Print what the LaunchPad says."""
+    typer.echo(f"LaunchPad        {count_jobs(jobs) or 'the campaign is not there any more'}")
+    for job in jobs:
+        if job.state == "FIZZLED":
+            reason = (job.error or "no reason recorded").replace("\n", "\n        ")
+            typer.echo(f"failed  {job.name} (firework {job.number}): {reason}\n        folder: {job.folder}")
 
 
 def _open(directory: Path) -> JobStore:

@@ -28,6 +28,7 @@ from maggma.stores import MemoryStore
 from monty.json import MontyEncoder
 
 from mlip_autopipec.errors import ConfigError, RunLockedError, StoreError
+from mlip_autopipec.execution.answer import stored_output
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, JobKey, Journal, JournalEntry
 from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.slots import Slot
@@ -209,16 +210,10 @@ class _Run:
         The journal of a finished job is written before its document. A document without it comes from another
         run folder; without an output it belongs to a job whose replacement nobody here knows.
         """
-        try:
-            document = self.store.query_one(
-                {"uuid": key[0], "index": key[1]}, properties=["output"], load=True
-            )
-        except KeyError:
-            # jobflow's way to say that the document points to data which were never written.
-            return False
+        found, output = stored_output(self.store, *key)
         entry = self.entries.get(key)
         is_journaled = entry is not None and entry.state == "done"
-        return document is not None and (is_journaled or document.get("output") is not None)
+        return found and (is_journaled or output is not None)
 
     def _start(self, node: JobNode) -> None:
         if node.key in self.same_job:
