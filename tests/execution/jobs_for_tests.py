@@ -135,6 +135,13 @@ def environment():
 
 
 @job
+def cores_used(number):
+    began = time.time()
+    time.sleep(0.2)
+    return {"number": number, "began": began, "ended": time.time(), "threads": os.environ["OMP_NUM_THREADS"]}
+
+
+@job
 def unstorable():
     return {1, 2}
 

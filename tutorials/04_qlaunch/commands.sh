@@ -22,6 +22,6 @@ for role in oracle training exploration other; do
     rapidfire -m 4 --nlaunches infinite --sleep 1 >"launches/$role/qlaunch.log" 2>&1 &
 done
 
-until mlip-auto status >status.txt && ! grep -qE "^campaign .*(empty|unfinished)" status.txt; do sleep 2; done
+until mlip-auto status >status.txt && grep -q "^campaign .*, finished:" status.txt; do sleep 2; done
 mlip-auto status
 mlip-auto report # run/report.html and run/potential

@@ -89,12 +89,15 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Worker slots; default: one per core.")
     ] = None,
+    walltime: Annotated[
+        str | None, typer.Option(help="End in time, to be gone on with: 2h, 30m or 02:00:00; exit code 9.")
+    ] = None,
 ) -> None:
     """Run a campaign, or go on with one: what is finished in the folder is not run again."""
     from mlip_autopipec.cli.run import run_campaign
 
     try:
-        run_campaign(config, directory, workers)
+        run_campaign(config, directory, workers, walltime)
     except KeyboardInterrupt as interrupt:
         typer.echo("interrupted; the same command goes on from here.", err=True)
         raise typer.Exit(_INTERRUPTED) from interrupt

@@ -1,5 +1,6 @@
 """`mlip-auto run`: a whole campaign, or the rest of one."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mlip_autopipec.settings import get_settings
 from mlip_autopipec.store import load_output, open_store
 
 
-def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
+def run_campaign(config: Path, directory: Path, workers: int | None, walltime: str | None = None) -> None:
     """Run a campaign to its end and write report and potential.
 
     Parameters
@@ -31,6 +32,8 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
         The run folder; made if it is not there.
     workers
         Worker slots; none for the machine's setting.
+    walltime
+        Wall time that the run may take, such as ``2h``; none for no limit.
 
     Raises
     ------
@@ -39,6 +42,7 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
     PotentialRejectedError
         The potential did not pass validation.
     """
+    seconds = None if walltime is None else parse_walltime(walltime)
     plan = ready_plan(config)
     settings = get_settings()
     directory = make_folder(directory, config)
@@ -54,6 +58,9 @@ def run_campaign(config: Path, directory: Path, workers: int | None) -> None:
             directory=directory,
             workers=workers or settings.workers,
             on_event=progress,
+            resources=settings.resources,
+            memory=settings.memory,
+            walltime=seconds,
         )
     write_report(store, directory / "report.html")
     _deliver(store, directory, _outcome(store, flow.output.uuid, summary))
@@ -90,6 +97,35 @@ def make_folder(directory: Path, config: Path) -> Path:
             hint="give a folder on a disk with space and write permission: --directory.",
         ) from error
     return directory.resolve()
+
+
+def parse_walltime(text: str) -> float:
+    """Read a wall time.
+
+    Parameters
+    ----------
+    text
+        Such as ``90s``, ``30m``, ``2h``, ``1.5d``, or ``HH:MM:SS`` as queues have it.
+
+    Returns
+    -------
+    float
+        It in s.
+
+    Raises
+    ------
+    ConfigError
+        It is none of these, or not positive.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    seconds = 0.0
+    if found := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text):
+        seconds = float(found[1]) * units[found[2]]
+    elif found := re.fullmatch(r"([0-9]+):([0-9]{2}):([0-9]{2})", text):
+        seconds = 3600.0 * int(found[1]) + 60.0 * int(found[2]) + int(found[3])
+    if not seconds > 0.0:
+        raise ConfigError(f"'--walltime' must be a time such as 90s, 30m, 2h, 1d or 02:00:00, got {text!r}.")
+    return seconds
 
 
 def _refuse_submitted(directory: Path) -> None:
