@@ -46,13 +46,14 @@ def test_fireworks_reads_its_files(folder, scheduler, head, line):
     for role in ROLES:
         worker = FWorker.from_file(str(cluster / role / "my_fworker.yaml"))
         assert (worker.name, worker.category) == (role, role)
+        assert (cluster / role / "my_launchpad.yaml").samefile(cluster / "my_launchpad.yaml")
         adapter = CommonAdapter.from_file(str(cluster / role / "my_qadapter.yaml"))
         assert adapter.q_type == head
     adapter = CommonAdapter.from_file(str(cluster / "oracle" / "my_qadapter.yaml"))
     script = adapter.get_script_str("/launch")
     assert line in script
     assert "export OMP_NUM_THREADS=1" in script
-    assert f"-c {cluster}/oracle -l {cluster}/my_launchpad.yaml singleshot" in script
+    assert f"-c {cluster}/oracle singleshot" in script
     assert "EDIT" not in script
     assert "None" not in script
     pad = LaunchPad.from_file(str(cluster / "my_launchpad.yaml"))
@@ -70,7 +71,7 @@ def test_a_secret_is_written_only_if_it_is_given_and_for_oneself(folder):
     pad = LaunchPad.from_file(str(file))
     pad.connection.close()
     assert (pad.host.count("Pa55"), pad.name, pad.uri_mode) == (1, "atoms", True)
-    others = [path for path in (folder / "with").rglob("*.yaml") if path != file]
+    others = [path for path in (folder / "with").rglob("*.yaml") if not path.samefile(file)]
     assert not [path for path in others if "Pa55" in path.read_text()]
 
 

@@ -51,7 +51,7 @@ _fw_name: CommonAdapter
 """)
 _SLURM = Template("""\
 _fw_q_type: SLURM
-rocket_launch: $rlaunch -c $folder/$role -l $folder/my_launchpad.yaml singleshot
+rocket_launch: $rlaunch -c $folder/$role singleshot
 nodes: 1
 ntasks: $cores                      # MPI processes, as in `pw_command: srun pw.x`
 cpus_per_task: 1
@@ -62,7 +62,7 @@ account: null                  # EDIT, where time is booked
 """)
 _PBS = Template("""\
 _fw_q_type: PBS
-rocket_launch: $rlaunch -c $folder/$role -l $folder/my_launchpad.yaml singleshot
+rocket_launch: $rlaunch -c $folder/$role singleshot
 nnodes: 1
 ppnode: $cores                      # processes on the node
 pmem: null                     # memory of a process, such as 2gb
@@ -77,9 +77,10 @@ pre_rocket: |                  # what a job needs before it starts
   # export MLIP_AUTO_HOME=...  # where the workers' settings.yaml is: programs, store_uri
 post_rocket: null
 logdir: $folder/logs
-# A node that does not reach the LaunchPad: append ` --offline` to rocket_launch and run
-# `lpad recover_offline` again and again on a machine that does; see docs/cluster.md.
+# For nodes that do not reach the LaunchPad see docs/cluster.md, and use this instead:
+# rocket_launch: $python -m mlip_autopipec.execution.rlaunch -c $folder/$role singleshot --offline
 """)
+_PAD = "my_launchpad.yaml"
 _SCHEDULERS = {"slurm": _SLURM, "pbs": _PBS}
 # What it is, cores, wall time. One core in the queue file is a start that any cluster accepts.
 _ROLES: dict[Role, tuple[str, int, str]] = {
@@ -112,7 +113,8 @@ def write_cluster(folder: Path, scheduler: str, uri: str | None = None) -> None:
     if scheduler not in _SCHEDULERS:
         raise ConfigError(f"'--hpc' must be one of {', '.join(_SCHEDULERS)}, got {scheduler!r}.")
     files = _files(folder.resolve(), scheduler, _where(uri))
-    there = [str(file) for file in files if file.exists()]
+    links = [folder.resolve() / role / _PAD for role in ROLES]
+    there = [str(file) for file in [*files, *links] if file.exists()]
     if there:
         raise ConfigError(
             f"{', '.join(there)} exists already; nothing was written.",
@@ -121,8 +123,11 @@ def write_cluster(folder: Path, scheduler: str, uri: str | None = None) -> None:
     try:
         for file, text in files.items():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600 if file.name == "my_launchpad.yaml" else 0o644)
+            file.touch(mode=0o600 if file.name == _PAD else 0o644)
             file.write_text(text, encoding="utf-8")
+        for role in ROLES:
+            # `qlaunch -c` and `rlaunch -c` look for it beside the two others; the password stays in one file.
+            (folder / role / _PAD).symlink_to(Path("..") / _PAD)
         (folder / "logs").mkdir(exist_ok=True)
     except OSError as error:
         raise StoreError(f"{str(folder)!r} cannot be written: {error.strerror}.") from error
@@ -136,7 +141,7 @@ def write_cluster(folder: Path, scheduler: str, uri: str | None = None) -> None:
 def _files(folder: Path, scheduler: str, where: str) -> dict[Path, str]:
     rlaunch = Path(sys.executable).with_name("rlaunch")
     files = {
-        folder / "my_launchpad.yaml": _LAUNCHPAD.substitute(where=where.rstrip()),
+        folder / _PAD: _LAUNCHPAD.substitute(where=where.rstrip()),
         folder / "FW_config.yaml": _CONFIG.substitute(folder=folder),
     }
     for role in ROLES:
@@ -148,6 +153,7 @@ def _files(folder: Path, scheduler: str, where: str) -> dict[Path, str]:
             "walltime": walltime,
             "folder": folder,
             "rlaunch": rlaunch,
+            "python": sys.executable,
             "threads": 1,
         }
         adapter = (_HEAD, _SCHEDULERS[scheduler], _TAIL)
