@@ -1,6 +1,7 @@
 """The files for a cluster, and the commands around it as far as they need none."""
 
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from typer.testing import CliRunner
 from mlip_autopipec.cli.app import app
 from mlip_autopipec.cli.init_hpc import write_cluster
 from mlip_autopipec.cli.run import parse_walltime
-from mlip_autopipec.errors import ConfigError, StoreError
-from mlip_autopipec.execution.launchpad import note_submission
+from mlip_autopipec.errors import ConfigError, MissingProgramError, StoreError
+from mlip_autopipec.execution.launchpad import Note, note_submission
 from mlip_autopipec.settings import ROLES
 
 CONFIG = "composition: Cu\noracle: {engine: ase, calculator: emt}\n"
@@ -104,10 +105,18 @@ def test_submit_needs_a_launchpad(folder):
     assert not (folder / "run").exists()
 
 
+def test_submit_to_jobflow_remote_needs_it(folder):
+    if find_spec("jobflow_remote"):
+        pytest.skip("jobflow-remote is installed")
+    with pytest.raises(MissingProgramError, match="jobflow-remote is not installed"):
+        call("submit", "--remote", "project")
+    assert not (folder / "run").exists()
+
+
 def test_a_submitted_campaign_is_not_run_here(folder):
     (folder / "run").mkdir()
-    note_submission(folder / "run", None, "abc")
-    with pytest.raises(ConfigError, match="was submitted to a LaunchPad"):
+    note_submission(folder / "run", Note("abc"))
+    with pytest.raises(ConfigError, match="was submitted to a cluster"):
         call("run")
 
 

@@ -85,7 +85,7 @@ def test_the_tutorial_runs_a_campaign_by_qlaunch(environment, tmp_path):
     print(done.stdout)
     print("\n".join(f"{number:4} {name:24} {states}" for (number, name), states in watch.states.items()))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "is in the LaunchPad already, from firework 1 on; nothing was changed" in done.stdout
+    assert "is there already, from job 1 on; nothing was changed" in done.stdout
     assert "the potential passed the validation" in done.stdout
     names = {role: launched(tmp_path / "launches" / role) for role in ROLES}
     labels = names["oracle"]

@@ -15,6 +15,7 @@ from mlip_autopipec.errors import ConfigError, StoreError
 from mlip_autopipec.execution.answer import is_settled
 from mlip_autopipec.execution.fireworks import place, workflow_of
 from mlip_autopipec.execution.launchpad import (
+    Note,
     campaign_jobs,
     count_jobs,
     note_submission,
@@ -241,10 +242,9 @@ def test_a_worker_refuses_another_store(launchpad, submit, store, change, messag
 
 def test_the_note_of_a_submission(tmp_path):
     assert noted_submission(tmp_path) is None
-    note_submission(tmp_path, tmp_path / "my_launchpad.yaml", "abc")
-    assert noted_submission(tmp_path) == (tmp_path / "my_launchpad.yaml", "abc")
-    note_submission(tmp_path, None, "abc")
-    assert noted_submission(tmp_path) == (None, "abc")
+    for note in (Note("abc", tmp_path / "my_launchpad.yaml"), Note("abc"), Note("abc", remote="project")):
+        note_submission(tmp_path, note)
+        assert noted_submission(tmp_path) == note
     (tmp_path / "submission.json").write_text("{}")
     with pytest.raises(StoreError, match=r"submission.json' cannot be read \(KeyError\)"):
         noted_submission(tmp_path)

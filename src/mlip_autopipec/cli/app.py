@@ -110,11 +110,14 @@ def submit(
     launchpad: Annotated[
         Path | None, typer.Option("--launchpad", "-l", help="FireWorks' my_launchpad.yaml.")
     ] = None,
+    remote: Annotated[
+        str | None, typer.Option(help="Project of jobflow-remote to use instead of FireWorks.")
+    ] = None,
 ) -> None:
     """Put a campaign into a LaunchPad of FireWorks for a cluster; again, to retry what failed."""
     from mlip_autopipec.cli.submit import submit_campaign
 
-    submit_campaign(config, directory, launchpad)
+    submit_campaign(config, directory, launchpad, remote)
 
 
 @app.command()

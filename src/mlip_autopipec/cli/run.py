@@ -132,9 +132,9 @@ def _refuse_submitted(directory: Path) -> None:
     """Keep labels from being bought twice, here and on a cluster."""
     if noted_submission(directory) is not None:
         raise ConfigError(
-            f"the campaign of {str(directory)!r} was submitted to a LaunchPad.",
-            hint="follow it with `mlip-auto status`; to run it here, take it out (lpad archive) and remove "
-            "submission.json.",
+            f"the campaign of {str(directory)!r} was submitted to a cluster.",
+            hint="follow it with `mlip-auto status`; to run it here, take it out there (lpad archive) and "
+            "remove submission.json.",
         )
 
 

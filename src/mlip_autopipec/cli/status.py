@@ -6,9 +6,9 @@ import typer
 from jobflow import JobStore
 
 from mlip_autopipec.errors import StoreError
-from mlip_autopipec.execution.journal import Journal
+from mlip_autopipec.execution.journal import Journal, JournalEntry
 from mlip_autopipec.execution.launchpad import (
-    ClusterJob,
+    Note,
     campaign_jobs,
     count_jobs,
     noted_submission,
@@ -30,17 +30,12 @@ def print_status(directory: Path) -> None:
     """
     store = _open(directory)
     typer.echo(summary_text(read_campaign(store)))
-    journal = Journal(directory)
-    failed = [entry for entry in journal.entries() if entry.state == "failed"]
-    journal.close()
-    for entry in failed:
+    for entry in _failed(directory):
         reason = entry.error.message if entry.error else "no reason recorded"
         typer.echo(f"failed  {entry.name}: {reason}\n        folder: {directory / entry.folder}")
     submission = noted_submission(directory)
     if submission is not None:
-        file, campaign = submission
-        with open_launchpad(file) as launchpad:
-            _print_cluster(campaign_jobs(launchpad, campaign, store.name))
+        _print_cluster(submission, store)
 
 
 def make_report(directory: Path) -> None:
@@ -58,13 +53,31 @@ def make_report(directory: Path) -> None:
         typer.echo(f"wrote {path}")
 
 
-def _print_cluster(jobs: list[ClusterJob]) -> None:
-    """Print what the LaunchPad says."""
-    typer.echo(f"LaunchPad        {count_jobs(jobs) or 'the campaign is not there any more'}")
+def _failed(directory: Path) -> list[JournalEntry]:
+    """Read what failed in a run on this machine; there is no journal of one on a cluster."""
+    if not (directory / "journal.sqlite").is_file():
+        return []
+    journal = Journal(directory)
+    try:
+        return [entry for entry in journal.entries() if entry.state == "failed"]
+    finally:
+        journal.close()
+
+
+def _print_cluster(note: Note, store: JobStore) -> None:
+    """Print what the LaunchPad, or jobflow-remote, says."""
+    if note.remote is not None:
+        from mlip_autopipec.execution.remote import remote_jobs
+
+        jobs, where = remote_jobs(note.campaign, note.remote), "jobflow-remote"
+    else:
+        with open_launchpad(note.launchpad) as launchpad:
+            jobs, where = campaign_jobs(launchpad, note.campaign, store.name), "LaunchPad"
+    typer.echo(f"{where:<16} {count_jobs(jobs) or 'the campaign is not there any more'}")
     for job in jobs:
         if job.state == "FIZZLED":
             reason = (job.error or "no reason recorded").replace("\n", "\n        ")
-            typer.echo(f"failed  {job.name} (firework {job.number}): {reason}\n        folder: {job.folder}")
+            typer.echo(f"failed  {job.name} (job {job.number}): {reason}\n        folder: {job.folder}")
 
 
 def _open(directory: Path) -> JobStore:

@@ -155,23 +155,35 @@ def put(
         return Submission(min(launchpad.add_wf(workflow).values()), added=True)
 
 
-def note_submission(directory: Path, launchpad: Path | None, campaign: str) -> None:
-    """Note in a run folder that its campaign is in a LaunchPad.
+@dataclass(frozen=True)
+class Note:
+    """Where the campaign of a run folder was submitted to.
+
+    ``launchpad`` is the my_launchpad.yaml, None for the one that FireWorks finds; ``remote`` is the project
+    of jobflow-remote instead.
+    """
+
+    campaign: str
+    launchpad: Path | None = None
+    remote: str | None = None
+
+
+def note_submission(directory: Path, note: Note) -> None:
+    """Note in a run folder where its campaign was submitted to.
 
     Parameters
     ----------
     directory
         The run folder.
-    launchpad
-        The my_launchpad.yaml; none for the one that FireWorks finds.
-    campaign
-        Id of the flow.
+    note
+        Where.
     """
-    note = {"launchpad": None if launchpad is None else str(launchpad.resolve()), "campaign": campaign}
-    write_atomic(directory / _NOTE, json.dumps(note) + "\n")
+    launchpad = None if note.launchpad is None else str(note.launchpad.resolve())
+    text = json.dumps({"campaign": note.campaign, "launchpad": launchpad, "remote": note.remote})
+    write_atomic(directory / _NOTE, text + "\n")
 
 
-def noted_submission(directory: Path) -> tuple[Path | None, str] | None:
+def noted_submission(directory: Path) -> Note | None:
     """Read what `note_submission` wrote.
 
     Parameters
@@ -181,8 +193,8 @@ def noted_submission(directory: Path) -> tuple[Path | None, str] | None:
 
     Returns
     -------
-    tuple or None
-        The my_launchpad.yaml, if one was named, and the id of the flow; None if nothing was submitted.
+    Note or None
+        None if nothing was submitted.
 
     Raises
     ------
@@ -194,7 +206,8 @@ def noted_submission(directory: Path) -> tuple[Path | None, str] | None:
         return None
     try:
         note = json.loads(file.read_text())
-        return (None if note["launchpad"] is None else Path(note["launchpad"])), note["campaign"]
+        launchpad = None if note["launchpad"] is None else Path(note["launchpad"])
+        return Note(note["campaign"], launchpad, note["remote"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{str(file)!r} cannot be read ({type(error).__name__}).",
