@@ -176,4 +176,4 @@ def test_offline_nodes_hand_their_answers_over_by_files(environment, tmp_path):
 
     wait_for(ended, seconds=600)
     assert results(tmp_path, flow) == [1, 11]
-    assert len(states(tmp_path, flow)) == 7
+    assert len(states(tmp_path, flow)) == 5

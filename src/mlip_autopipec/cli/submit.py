@@ -56,9 +56,7 @@ def _told(done: Submission) -> str:
     if done.number is None:
         return "nothing is left to do; next: mlip-auto report"
     if done.added:
-        return (
-            f"submitted, from job {done.number} on; next: start the workers, mlip-auto status"
-        )
+        return f"submitted, from job {done.number} on; next: start the workers, mlip-auto status"
     text = f"is there already, from job {done.number} on"
     numbers = ", ".join(map(str, done.retried))
     return f"{text}; failed jobs made ready again: {numbers}" if numbers else f"{text}; nothing was changed"
