@@ -9,8 +9,8 @@ from mlip_autopipec.execution.launchpad import ClusterJob, Submission
 from mlip_autopipec.flows.roles import role_of
 from mlip_autopipec.settings import Role
 
-# How the names of a role's jobs begin; `label batch` goes to the oracle's worker, too. jobflow can also look for
-# the class of a Maker, but a class in what jobs are to be told later is no JSON (jobflow 0.4, monty 2026.10).
+# How the names of a role's jobs begin (`label batch` goes to the oracle's worker, too). jobflow can look for
+# the class of a Maker, but a class in what new jobs are to be told is no JSON (jobflow 0.4, monty 2026.10).
 _NAMES: dict[Role, str] = {"oracle": "label ", "training": "fit ", "exploration": "explore "}
 _FAILED = ("FAILED", "REMOTE_ERROR")
 
