@@ -16,6 +16,7 @@ from mlip_autopipec.cli.run import parse_walltime
 from mlip_autopipec.errors import ConfigError, MissingProgramError, StoreError
 from mlip_autopipec.execution.launchpad import Note, note_submission
 from mlip_autopipec.settings import ROLES
+from mlip_autopipec.store import open_store
 
 CONFIG = "composition: Cu\noracle: {engine: ase, calculator: emt}\n"
 
@@ -103,6 +104,19 @@ def test_submit_needs_a_launchpad(folder):
     with pytest.raises(StoreError, match=r"LaunchPad 'fireworks' at 127.0.0.1 does not answer"):
         call("submit", "--launchpad", "pad.yaml")
     assert not (folder / "run").exists()
+
+
+def test_status_says_what_it_knows_before_the_launchpad_is_asked(folder):
+    open_store(folder / "run").close()
+    (folder / "pad.yaml").write_text(
+        "{host: 127.0.0.1, port: 9, mongoclient_kwargs: {serverSelectionTimeoutMS: 50}}"
+    )
+    note_submission(folder / "run", Note("abc", folder / "pad.yaml"))
+    done = CliRunner().invoke(app, ["status"])
+    assert "no label has finished yet" in done.stdout
+    assert isinstance(done.exception, StoreError)
+    assert "does not answer" in str(done.exception)
+    assert not (folder / "run" / "journal.sqlite").exists()
 
 
 def test_submit_to_jobflow_remote_needs_it(folder):

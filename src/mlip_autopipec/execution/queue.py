@@ -15,6 +15,7 @@ from mlip_autopipec.settings import ResourceRequest, Role
 
 _ONE_CORE = ResourceRequest()
 _GB = 1e9
+_ROUNDING = 1e-6  # GB; what is taken and given back does not add up to the last digit
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class JobQueue:
         return self._kind(node).cores
 
     def _has_room(self, kind: _Kind) -> bool:
-        return kind.cores <= self._free_cores and kind.memory <= self._free_memory
+        return kind.cores <= self._free_cores and kind.memory <= self._free_memory + _ROUNDING
 
     def _kind(self, node: JobNode) -> _Kind:
         metadata = node.document["metadata"]
