@@ -6,7 +6,7 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test test-pacemaker lint types docs-reference programs bench bench-full clean
+.PHONY: help demo demo-fast test test-pacemaker test-slurm lint types docs-reference programs bench bench-full clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-pacemaker  installs pacemaker with TensorFlow (2 GB) and runs the tests that need it"
 	@echo "make bench      a fast subset of the benchmarks, minutes; tables in $(RUN_DIR)/benchmarks (ZUO=folder: see benchmarks)"
 	@echo "make bench-full all of them, hours; tables in docs/benchmarks"
+	@echo "make test-slurm      installs Slurm (root, Debian) and runs a campaign by qlaunch, 3 to 10 minutes"
 	@echo "make programs   apt-get the programs that some tests need (root)"
 
 $(BIN)/uv:
@@ -44,6 +45,12 @@ test: $(VENV)/.dev lint types
 test-pacemaker: $(VENV)/.dev
 	$(BIN)/mlip-auto setup pacemaker
 	$(BIN)/pytest -m tensorpot
+
+test-slurm: $(VENV)/.dev
+	command -v slurmctld >/dev/null && command -v qsub >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  slurm-wlm slurm-wlm-torque munge; }
+	$(BIN)/pytest -m slurm tests/cluster
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

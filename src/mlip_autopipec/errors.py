@@ -12,7 +12,8 @@
     ├── StoreError                 6   the run folder or the store cannot be read or written
     │   └── RunLockedError         6   ... because another process is using it
     ├── CampaignError              7   jobs failed and the campaign cannot go on
-    └── PotentialRejectedError     8   the campaign ended, its potential did not pass validation
+    ├── PotentialRejectedError     8   the campaign ended, its potential did not pass validation
+    └── OutOfTimeError             9   the wall time is used up; the same command goes on
 """
 
 from functools import partial
@@ -122,3 +123,9 @@ class PotentialRejectedError(MLIPError):
     """The campaign ended, but its potential did not pass validation."""
 
     exit_code = 8
+
+
+class OutOfTimeError(MLIPError):
+    """The wall time of a run is used up before its flow is finished."""
+
+    exit_code = 9

@@ -6,10 +6,10 @@ Order: argument > ``MLIP_AUTO_*`` environment variable > settings file > default
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +18,28 @@ from pydantic_settings import (
 )
 
 from mlip_autopipec.errors import ConfigError
+
+# What a job is for, as far as the place matters where it runs.
+Role = Literal["oracle", "training", "exploration", "other"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+class ResourceRequest(BaseModel):
+    """What a job needs of the machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cores: int = Field(1, gt=0, description="Cores [1].")
+    memory: float = Field(0.0, ge=0.0, description="Memory, 0 if it does not matter [GB].")
+
+
+class RoleSettings(ResourceRequest):
+    """What the jobs of a role need, here and on a cluster."""
+
+    queue: dict[str, str | int] = Field(
+        default_factory=dict,
+        description="Keys of FireWorks' queue adapter that win over those of my_qadapter.yaml.",
+    )
 
 
 def home() -> Path:
@@ -58,6 +80,16 @@ class Settings(BaseSettings):
         default_factory=lambda: len(os.sched_getaffinity(0)),
         gt=0,
         description="Worker slots of a local run [1].",
+    )
+    memory: float | None = Field(
+        None, gt=0.0, description="Memory of a local run [GB]; default: that of the machine."
+    )
+    resources: dict[Role, RoleSettings] = Field(
+        default_factory=dict,
+        description="What jobs need by role (oracle, training, exploration, other); default: one core.",
+    )
+    launchpad: Path | None = Field(
+        None, description="FireWorks' my_launchpad.yaml; default: where FireWorks looks for it."
     )
     store_uri: SecretStr | None = Field(
         None, description="MongoDB URI of the JobStore (mongodb://...); default: files in the run folder."

@@ -34,7 +34,7 @@ def test_help_imports_nothing_heavy(tmp_path):
     assert done.stdout.strip() == "[]"
     shown = call("--help", cwd=tmp_path)
     assert shown.returncode == 0
-    for command in ("init", "check", "explain", "run", "status", "report", "setup"):
+    for command in ("init", "check", "explain", "run", "submit", "status", "report", "setup"):
         assert command in shown.stdout
 
 

@@ -135,5 +135,22 @@ def environment():
 
 
 @job
+def cores_used(number):
+    began = time.time()
+    time.sleep(0.2)
+    return {"number": number, "began": began, "ended": time.time(), "threads": os.environ["OMP_NUM_THREADS"]}
+
+
+@job
 def unstorable():
     return {1, 2}
+
+
+@job
+def batch(n, log, cure):
+    """Replace itself by labels, of which the first fails, and a job that gathers the others."""
+    labels = [fail(0, cure), *(add(i, 0, log) for i in range(1, n))]
+    for label in labels:
+        label.update_metadata({"label": "1"})
+    gathered = collect([label.output for label in labels], log)
+    return Response(replace=Flow([*labels, gathered], output=gathered.output))

@@ -10,10 +10,11 @@ import pytest
 from jobflow import Flow, JobOrder, JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from mlip_autopipec.errors import ConfigError, RunLockedError, StoreError
+from mlip_autopipec.errors import ConfigError, OutOfTimeError, RunLockedError, StoreError
 from mlip_autopipec.execution.journal import Journal
 from mlip_autopipec.execution.local import run_local
 from mlip_autopipec.flows.identity import identify
+from mlip_autopipec.settings import RoleSettings
 from mlip_autopipec.store import load_output, open_store
 
 HERE = Path(__file__).parent
@@ -44,8 +45,12 @@ def outputs(directory, flow):
 
 
 def journal(directory):
+    return {entry.name: entry for entry in journal_entries(directory)}
+
+
+def journal_entries(directory):
     book = Journal(directory)
-    entries = {entry.name: entry for entry in book.entries()}
+    entries = book.entries()
     book.close()
     return entries
 
@@ -292,6 +297,9 @@ def flow(log):
     last = jobs.collect([one.output for one in first], log)
     return Flow([*first, loop, jobs.addition(loop.output, log), last])
 
+def slow(log):
+    return Flow([jobs.add(i, 0, log, 1.0) for i in range(4)])
+
 def program(marker):
     return jobs.start_program(marker)
 
@@ -341,20 +349,85 @@ def test_a_killed_run_goes_on_and_repeats_no_finished_job(tmp_path):
     assert len(set(lines(log))) == 30 + 10 + 11 + 2 + 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path, numbers):
     marker = tmp_path / "marker"
     with script(tmp_path, "program", marker) as process:
         while not marker.exists():
             time.sleep(0.02)
         assert len(alive(str(marker))) == 2
-        process.send_signal(number)
+        said = ""
+        for number in numbers:
+            process.send_signal(number)
+            if number == signal.SIGINT and not said:
+                said = process.stderr.readline()
         told, errors = process.communicate(timeout=20)
     assert told == "started\ninterrupted\n"
+    assert said in ("", "waiting for 1 running jobs; Ctrl-C again kills them.\n")
     assert errors == ""
     assert alive(str(marker)) == []
     assert journal(tmp_path / "run")["start_program"].state == "interrupted"
     assert not (tmp_path / "run" / "run.pid").exists()
+
+
+def test_the_first_interrupt_lets_running_jobs_end(tmp_path):
+    with script(tmp_path, "slow", tmp_path / "log") as process:
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=60)
+    assert told == "started\ndone\ndone\ninterrupted\n"
+    assert {entry.state for entry in journal(tmp_path / "run").values()} == {"done"}
+    with script(tmp_path, "slow", tmp_path / "log") as process:
+        told, _ = process.communicate(timeout=60)
+    assert told.splitlines()[-1] == "2 2 0 0"
+
+
+def test_a_wall_time_ends_a_run_in_time(run, tmp_path):
+    run(jobs.add(0, 0, seconds=0.3))
+    flow = Flow([jobs.add(i, 0, seconds=0.3) for i in range(40)])
+    with open_store(run.directory) as store, pytest.raises(OutOfTimeError, match=r"5 s is used up; \d+ jobs"):
+        run_local(flow, store=store, directory=run.directory, workers=1, walltime=5.0)
+    done = sum(entry.state == "done" for entry in journal_entries(run.directory))
+    assert 0 < done < 40
+    # What is known to take too long is not even started.
+    with open_store(run.directory) as store, pytest.raises(OutOfTimeError, match=r"not started .*: \d+ jobs"):
+        run_local(flow, store=store, directory=run.directory, workers=1, walltime=0.2)
+    assert done == sum(entry.state == "done" for entry in journal_entries(run.directory))
+    summary, _ = run(flow, workers=2)
+    assert (summary.reused, summary.done) == (done, 40 - done)
+
+
+def test_a_wall_time_kills_what_takes_longer(run, tmp_path):
+    marker = tmp_path / "marker"
+    with open_store(run.directory) as store, pytest.raises(OutOfTimeError, match="run again: start_program"):
+        run_local(
+            jobs.start_program(str(marker)), store=store, directory=run.directory, workers=1, walltime=8.0
+        )
+    assert alive(str(marker)) == []
+    assert journal(run.directory)["start_program"].state == "interrupted"
+
+
+def test_cores_are_never_promised_twice(run, tmp_path):
+    """One core each by default, two for the oracle, three for one that asks itself."""
+    work = [jobs.cores_used(i) for i in range(5)]
+    work[1].update_metadata({"label": "1"})
+    work[3].update_metadata({"label": "2"})
+    work[2].update_config({"manager_config": {"request": {"cores": 3}}})
+    flow = identify(Flow(work))
+    with open_store(run.directory) as store:
+        run_local(
+            flow, store=store, directory=run.directory, workers=3, resources={"oracle": RoleSettings(cores=2)}
+        )
+        used = [load_output(store, uuid) for uuid in flow.job_uuids]
+    assert [one["threads"] for one in used] == ["1", "2", "3", "2", "1"]
+    starts = sorted((one[edge], sign * int(one["threads"])) for one in used for edge, sign in _EDGES)
+    busy = 0
+    for _, change in starts:
+        busy += change
+        assert busy <= 3
+
+
+_EDGES = (("began", 1), ("ended", -1))
 
 
 def test_one_run_in_a_folder(tmp_path, run):

@@ -77,3 +77,16 @@ def test_the_uri_with_its_password_is_not_shown():
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Settings().workers = 3
+
+
+def test_resources_come_by_role(folder, monkeypatch):
+    (folder / "settings.yaml").write_text(
+        "resources:\n  oracle: {cores: 4, memory: 8, queue: {walltime: '02:00:00'}}\n"
+    )
+    oracle = get_settings().resources["oracle"]
+    assert (oracle.cores, oracle.memory, oracle.queue) == (4, 8.0, {"walltime": "02:00:00"})
+    monkeypatch.setenv("MLIP_AUTO_RESOURCES", '{"training": {"cores": 2}}')
+    assert get_settings().resources["training"].cores == 2
+    monkeypatch.setenv("MLIP_AUTO_RESOURCES", '{"cook": {"cores": 2}}')
+    with pytest.raises(ConfigError, match=r"machine setting 'resources.cook"):
+        get_settings()

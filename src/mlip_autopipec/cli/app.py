@@ -41,15 +41,29 @@ def options(
 @app.command()
 def init(
     composition: Annotated[str, typer.Argument(help="Formula: Si, NaCl, Cu3Au.")] = "Si",
-    config: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = CONFIG,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write (config.yaml); with --hpc the folder (cluster)."),
+    ] = None,
     calculator: Annotated[
         str | None, typer.Option(help="Label by this ASE calculator (e.g. emt) instead of pw.x.")
     ] = None,
+    hpc: Annotated[
+        str | None, typer.Option(help="Write FireWorks' files for a cluster with slurm or pbs instead.")
+    ] = None,
+    uri: Annotated[
+        str | None, typer.Option(help="With --hpc: MongoDB URI of the LaunchPad, to be written as it is.")
+    ] = None,
 ) -> None:
-    """Write a configuration to start from."""
-    from mlip_autopipec.cli.init import write_config
+    """Write a configuration to start from, or the files that a cluster needs."""
+    if hpc is not None:
+        from mlip_autopipec.cli.init_hpc import write_cluster
 
-    write_config(config, composition, calculator)
+        write_cluster(output or Path("cluster"), hpc, uri)
+    else:
+        from mlip_autopipec.cli.init import write_config
+
+        write_config(output or CONFIG, composition, calculator)
 
 
 @app.command()
@@ -78,15 +92,35 @@ def run(
     force_release: Annotated[
         bool, typer.Option("--force-release", help="Release the potential even if it fails its validation.")
     ] = False,
+    walltime: Annotated[
+        str | None, typer.Option(help="End in time, to be gone on with: 2h, 30m or 02:00:00; exit code 9.")
+    ] = None,
 ) -> None:
     """Run a campaign, or go on with one: what is finished in the folder is not run again."""
     from mlip_autopipec.cli.run import run_campaign
 
     try:
-        run_campaign(config, directory, workers, force_release=force_release)
+        run_campaign(config, directory, workers, walltime, force_release=force_release)
     except KeyboardInterrupt as interrupt:
         typer.echo("interrupted; the same command goes on from here.", err=True)
         raise typer.Exit(_INTERRUPTED) from interrupt
+
+
+@app.command()
+def submit(
+    config: Config = CONFIG,
+    directory: Folder = RUN,
+    launchpad: Annotated[
+        Path | None, typer.Option("--launchpad", "-l", help="FireWorks' my_launchpad.yaml.")
+    ] = None,
+    remote: Annotated[
+        str | None, typer.Option(help="Project of jobflow-remote to use instead of FireWorks.")
+    ] = None,
+) -> None:
+    """Put a campaign into a LaunchPad of FireWorks for a cluster; again, to retry what failed."""
+    from mlip_autopipec.cli.submit import submit_campaign
+
+    submit_campaign(config, directory, launchpad, remote)
 
 
 @app.command()

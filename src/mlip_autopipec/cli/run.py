@@ -1,5 +1,6 @@
 """`mlip-auto run`: a whole campaign, or the rest of one."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from rich.console import Console
 
 from mlip_autopipec.cli.check import ready_plan
 from mlip_autopipec.cli.progress import Progress
-from mlip_autopipec.errors import CampaignError, StoreError
+from mlip_autopipec.errors import CampaignError, ConfigError, StoreError
+from mlip_autopipec.execution.launchpad import noted_submission
 from mlip_autopipec.execution.local import RunSummary, run_local
 from mlip_autopipec.flows.build import Plan
 from mlip_autopipec.flows.identity import identify
@@ -21,7 +23,14 @@ from mlip_autopipec.settings import get_settings
 from mlip_autopipec.store import load_output, open_store
 
 
-def run_campaign(config: Path, directory: Path, workers: int | None, *, force_release: bool = False) -> None:
+def run_campaign(
+    config: Path,
+    directory: Path,
+    workers: int | None,
+    walltime: str | None = None,
+    *,
+    force_release: bool = False,
+) -> None:
     """Run a campaign to its end and write report and potential.
 
     Parameters
@@ -32,6 +41,8 @@ def run_campaign(config: Path, directory: Path, workers: int | None, *, force_re
         The run folder; made if it is not there.
     workers
         Worker slots; none for the machine's setting.
+    walltime
+        Wall time that the run may take, such as ``2h``; none for no limit.
     force_release
         Whether a potential that failed its validation is released all the same.
 
@@ -42,9 +53,11 @@ def run_campaign(config: Path, directory: Path, workers: int | None, *, force_re
     PotentialRejectedError
         The potential did not pass validation.
     """
+    seconds = None if walltime is None else parse_walltime(walltime)
     plan = ready_plan(config)
     settings = get_settings()
-    directory = _make(directory, config)
+    directory = make_folder(directory, config)
+    _refuse_submitted(directory)
     console = Console()
     console.print(f"run folder {directory}", highlight=False, markup=False, soft_wrap=True)
     store = open_store(directory, settings)
@@ -56,13 +69,35 @@ def run_campaign(config: Path, directory: Path, workers: int | None, *, force_re
             directory=directory,
             workers=workers or settings.workers,
             on_event=progress,
+            resources=settings.resources,
+            memory=settings.memory,
+            walltime=seconds,
         )
     write_report(store, directory / "report.html")
     end = _outcome(store, flow.output.uuid, summary)
     _deliver(store, plan, directory, end, forced=force_release or plan.force_release)
 
 
-def _make(directory: Path, config: Path) -> Path:
+def make_folder(directory: Path, config: Path) -> Path:
+    """Make a run folder with a copy of the configuration.
+
+    Parameters
+    ----------
+    directory
+        The folder; it may be there.
+    config
+        The configuration file.
+
+    Returns
+    -------
+    pathlib.Path
+        Its absolute path.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(config, directory / "config.yaml")
@@ -74,6 +109,45 @@ def _make(directory: Path, config: Path) -> Path:
             hint="give a folder on a disk with space and write permission: --directory.",
         ) from error
     return directory.resolve()
+
+
+def parse_walltime(text: str) -> float:
+    """Read a wall time.
+
+    Parameters
+    ----------
+    text
+        Such as ``90s``, ``30m``, ``2h``, ``1.5d``, or ``HH:MM:SS`` as queues have it.
+
+    Returns
+    -------
+    float
+        It in s.
+
+    Raises
+    ------
+    ConfigError
+        It is none of these, or not positive.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    seconds = 0.0
+    if found := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text):
+        seconds = float(found[1]) * units[found[2]]
+    elif found := re.fullmatch(r"([0-9]+):([0-9]{2}):([0-9]{2})", text):
+        seconds = 3600.0 * int(found[1]) + 60.0 * int(found[2]) + int(found[3])
+    if not seconds > 0.0:
+        raise ConfigError(f"'--walltime' must be a time such as 90s, 30m, 2h, 1d or 02:00:00, got {text!r}.")
+    return seconds
+
+
+def _refuse_submitted(directory: Path) -> None:
+    """Keep labels from being bought twice, here and on a cluster."""
+    if noted_submission(directory) is not None:
+        raise ConfigError(
+            f"the campaign of {str(directory)!r} was submitted to a cluster.",
+            hint="follow it with `mlip-auto status`; to run it here, take it out there (lpad archive) and "
+            "remove submission.json.",
+        )
 
 
 def _outcome(store: JobStore, uuid: str, summary: RunSummary) -> CampaignDoc:

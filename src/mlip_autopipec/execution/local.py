@@ -5,35 +5,34 @@ from the journal and the store, and the flows they had answered with are taken u
 """
 
 import json
-import os
 import re
-import shutil
-import signal
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
 from jobflow import Flow, Job, JobStore
 from maggma.stores import MemoryStore
 from monty.json import MontyEncoder
 
-from mlip_autopipec.errors import ConfigError, RunLockedError, StoreError
+from mlip_autopipec.errors import ConfigError, OutOfTimeError, StoreError
+from mlip_autopipec.execution.answer import stored_output
+from mlip_autopipec.execution.folder import clear, locked
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, JobKey, Journal, JournalEntry
+from mlip_autopipec.execution.queue import JobQueue
 from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.slots import Slot
+from mlip_autopipec.execution.stop import Stop
 from mlip_autopipec.execution.worker import JobOrder
 from mlip_autopipec.flows.identity import document_of, identify_document
 from mlip_autopipec.schemas.files import write_atomic
+from mlip_autopipec.settings import ResourceRequest, Role
+
+_LOOK = 0.2  # s between two looks at the clock and at Ctrl-C
 
 EventKind = Literal["started", "done", "failed", "reused", "skipped"]
 
@@ -75,6 +74,9 @@ def run_local(
     directory: Path,
     workers: int,
     on_event: Callable[[JobEvent], None] | None = None,
+    resources: Mapping[Role, ResourceRequest] | None = None,
+    memory: float | None = None,
+    walltime: float | None = None,
 ) -> RunSummary:
     """Run a flow in worker processes; called again after any end, go on where it ended.
 
@@ -87,9 +89,17 @@ def run_local(
     directory
         The run folder: gets ``jobs/``, ``journal.sqlite`` and ``run.lock``.
     workers
-        Number of slots; each is a process whose numerical libraries use one thread.
+        Number of cores. Each job runs in a process of its own, whose numerical libraries use as many threads
+        as it asks for cores, which is one unless ``resources`` or its own request says more.
     on_event
         Called in this process with all that happens.
+    resources
+        What jobs need, by role; see `JobQueue`.
+    memory
+        Memory of all running jobs together [GB]; None for that of the machine.
+    walltime
+        Wall time after which the run ends [s]: no job is started that would not end in time, going by the
+        longest of its kind, and what is running then is killed, to be run again next time.
 
     Returns
     -------
@@ -99,15 +109,19 @@ def run_local(
     Raises
     ------
     ConfigError
-        ``workers`` is not positive, or jobs need each other in a circle.
+        ``workers`` or ``walltime`` is not positive, a job asks for more than there is, or jobs need each
+        other in a circle.
     RunLockedError
         Another process runs in this folder.
     StoreError
         The folder or the store cannot be written.
     CampaignError
         Worker processes do not start.
+    OutOfTimeError
+        The wall time is used up.
     KeyboardInterrupt
-        SIGINT or SIGTERM came; the running jobs were killed and are run again next time.
+        SIGINT came, and the running jobs have ended; or it came again, or SIGTERM, and they were killed and
+        are run again next time.
     """
     if workers < 1:
         raise ConfigError(f"'workers' must be a positive int, got {workers}.")
@@ -115,10 +129,11 @@ def run_local(
         raise StoreError(
             f"store {store.name} lives in one process and cannot serve workers.", hint="use open_store()."
         )
-    directory = directory.resolve()
-    with _locked(directory), _interrupted_by_sigterm():
+    directory, stop = directory.resolve(), Stop(walltime)
+    queue = JobQueue(workers, memory, resources)
+    with locked(directory), stop.listening():
         store.connect()
-        run = _Run(store, directory, workers, on_event or (lambda _: None))
+        run = _Run(store, directory, queue, stop, on_event or (lambda _: None))
         return run.run(identify_document(document_of(flow)))
 
 
@@ -126,18 +141,26 @@ class _Run:
     """The state of one call of `run_local`."""
 
     def __init__(
-        self, store: JobStore, directory: Path, workers: int, on_event: Callable[[JobEvent], None]
+        self,
+        store: JobStore,
+        directory: Path,
+        queue: JobQueue,
+        stop: Stop,
+        on_event: Callable[[JobEvent], None],
     ) -> None:
         self.store = store
         self.directory = directory
-        self.workers = workers
+        self.queue = queue
+        self.stop = stop
         self.on_event = on_event
         self.store_text = json.dumps(store, cls=MontyEncoder)
         self.journal = Journal(directory)
         self.entries = {entry.key: entry for entry in self.journal.entries()}
         self.folders = {entry.folder: entry.key for entry in self.entries.values()}
+        for entry in self.entries.values():
+            if entry.state == "done" and entry.wall_time is not None:
+                queue.learn(entry.metadata, entry.wall_time)
         self.schedule = Schedule()
-        self.to_start: deque[JobNode] = deque()
         self.same_job: dict[JobKey, list[JobNode]] = {}
         self.known_done: dict[JobKey, bool] = {}
         self.attempted: set[JobKey] = set()
@@ -155,10 +178,12 @@ class _Run:
             self.schedule.add(flow)
             self._advance()
             while self.running:
-                ended, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                ended, _ = wait(self.running, timeout=_LOOK, return_when=FIRST_COMPLETED)
                 for future in ended:
                     self._collect(future)
                 self._advance()
+                self._watch()
+            self._end_early()
             for node in self.schedule.give_up():
                 self._tell("skipped", node, error="it was never reached.")
         except BaseException:
@@ -176,10 +201,10 @@ class _Run:
         while not self.halted:
             if self.schedule.ready:
                 self._decide(self.schedule.ready.popleft())
-            elif self.to_start and len(self.running) < self.workers:
-                self._start(self.to_start.popleft())
-            else:
+            elif self.stop.requested or (node := self.queue.take(self.stop.seconds_left)) is None:
                 break
+            else:
+                self._start(node)
             self._tell_skipped()
 
     def _decide(self, node: JobNode) -> None:
@@ -189,7 +214,7 @@ class _Run:
         elif entry is not None and entry.state == "failed" and self._has_no_use(node):
             self._settle(node, entry, "failed")
         else:
-            self.to_start.append(node)
+            self.queue.put(node)
 
     def _has_no_use(self, node: JobNode) -> bool:
         """Whether a failed job need not be tried again."""
@@ -209,23 +234,15 @@ class _Run:
         The journal of a finished job is written before its document. A document without it comes from another
         run folder; without an output it belongs to a job whose replacement nobody here knows.
         """
-        try:
-            document = self.store.query_one(
-                {"uuid": key[0], "index": key[1]}, properties=["output"], load=True
-            )
-        except KeyError:
-            # jobflow's way to say that the document points to data which were never written.
-            return False
+        found, output = stored_output(self.store, *key)
         entry = self.entries.get(key)
         is_journaled = entry is not None and entry.state == "done"
-        return document is not None and (is_journaled or document.get("output") is not None)
+        return found and (is_journaled or output is not None)
 
     def _start(self, node: JobNode) -> None:
-        if node.key in self.same_job:
-            self.same_job[node.key].append(node)
-            return
         if node.key in self.attempted:
-            self.schedule.ready.append(node)
+            self.queue.free(node)
+            self.same_job.get(node.key, self.schedule.ready).append(node)
             return
         self.attempted.add(node.key)
         self.same_job[node.key] = []
@@ -234,13 +251,19 @@ class _Run:
         self._tell("started", node, entry)
 
     def _submit(self, node: JobNode, order: JobOrder) -> None:
-        slot = self.free.pop() if self.free else Slot(self.directory, self.store_text)
+        threads = self.queue.threads(node)
+        idle = [slot for slot in self.free if slot.threads == threads]
+        if not idle and len(self.free) + len(self.running) >= self.queue.cores:
+            self.free.pop().close()
+        slot = idle[-1] if idle else Slot(self.directory, self.store_text, threads)
+        if idle:
+            self.free.remove(slot)
         try:
             future = slot.submit(order)
         except BrokenProcessPool:
             # The worker was killed while it was idle.
             slot.death()
-            slot = Slot(self.directory, self.store_text)
+            slot = Slot(self.directory, self.store_text, threads)
             future = slot.submit(order)
         self.running[future] = (node, slot)
 
@@ -248,12 +271,7 @@ class _Run:
         """Clear the folder of a job and write in the journal that it runs."""
         last = self.entries.get(node.key)
         folder = last.folder if last else self._new_folder(node)
-        try:
-            _clear(self.directory / folder, last)
-        except OSError as error:
-            raise StoreError(
-                f"job folder {self.directory / folder} cannot be cleared: {error.strerror}."
-            ) from error
+        clear(self.directory / folder, last)
         entry = JournalEntry(
             uuid=node.uuid,
             index=node.key[1],
@@ -284,11 +302,32 @@ class _Run:
         else:
             self.free.append(slot)
         del self.running[future]
+        self.queue.free(node, entry.wall_time if entry.state == "done" else None)
         self.entries[node.key] = entry
         self.known_done[node.key] = entry.state == "done"
         self._settle(node, entry, "done" if entry.state == "done" else "failed")
         self.schedule.ready.extend(self.same_job.pop(node.key))
         self._tell_skipped()
+
+    def _watch(self) -> None:
+        """End what takes longer than the run may."""
+        self.stop.tell(len(self.running))
+        if self.running and self.stop.seconds_left <= 0.0:
+            names = ", ".join(sorted(node.document["name"] for node, _ in self.running.values()))
+            raise self._out_of_time(f"killed, to be run again: {names}")
+
+    def _end_early(self) -> None:
+        """Say why jobs that could run were not started."""
+        if self.queue and not self.halted:
+            if self.stop.requested:
+                raise KeyboardInterrupt
+            raise self._out_of_time(f"not started for want of time: {len(self.queue)} jobs")
+
+    def _out_of_time(self, what: str) -> OutOfTimeError:
+        return OutOfTimeError(
+            f"the wall time of {self.stop.walltime:g} s is used up; {self.counts['done']} jobs done, {what}.",
+            hint="the same command goes on from here.",
+        )
 
     def _bury(self, node: JobNode, why: JobFailure) -> JournalEntry:
         entry = self.entries[node.key]
@@ -354,59 +393,3 @@ class _Run:
             if last.state == "running":
                 ended = datetime.now(UTC).isoformat()
                 self.journal.write(last.model_copy(update={"state": "interrupted", "ended_at": ended}))
-
-
-def _clear(folder: Path, last: JournalEntry | None) -> None:
-    """Make way for an attempt: a failed one is kept beside it, one that was cut off is of no use."""
-    if not folder.exists():
-        return
-    if last is not None and last.state == "failed":
-        folder.rename(folder.with_name(f"{folder.name}-attempt{last.attempts}"))
-    else:
-        shutil.rmtree(folder)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the kernel drops the lock of a process that dies."""
-    pid_file = directory / "run.pid"
-    lock = FileLock(directory / "run.lock", timeout=0)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        # Not in run.lock itself: a second run may truncate that one when it tries.
-        write_atomic(pid_file, f"{os.getpid()}\n")
-    except Timeout as error:
-        pid = pid_file.read_text().strip() if pid_file.exists() else "(unknown)"
-        raise RunLockedError(
-            f"the run folder {directory} is in use by process {pid}.",
-            hint="wait for it, stop it, or choose another folder.",
-        ) from error
-    except OSError as error:
-        lock.release()
-        raise StoreError(
-            f"the run folder {directory} cannot be written: {error.strerror}.",
-            hint="choose a folder that you can write to, on a disk with free space.",
-        ) from error
-    try:
-        yield
-    finally:
-        pid_file.unlink(missing_ok=True)
-        lock.release()
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does; only the main thread may ask for that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

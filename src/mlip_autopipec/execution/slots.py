@@ -13,7 +13,7 @@ from mlip_autopipec.errors import CampaignError
 from mlip_autopipec.execution.journal import JobFailure, JournalEntry
 from mlip_autopipec.execution.worker import JobOrder, start, work
 
-# The slots are the parallelism: each further thread would compete with the other slots for the same cores.
+# Libraries would take all cores: each further thread would compete with the other slots for the same ones.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -32,9 +32,12 @@ class Slot:
         The run folder.
     store
         The JobStore as JSON text.
+    threads
+        Threads that numerical libraries may use [1].
     """
 
-    def __init__(self, directory: Path, store: str) -> None:
+    def __init__(self, directory: Path, store: str, threads: int = 1) -> None:
+        self.threads = threads
         before = set(multiprocessing.active_children())
         self._executor = ProcessPoolExecutor(
             1,
@@ -42,7 +45,7 @@ class Slot:
             initializer=start,
             initargs=(os.getpid(), str(directory), store),
         )
-        with _one_thread_each():
+        with _limited_threads(threads):
             self._started = self._executor.submit(os.getpid)
         self._process: BaseProcess = (set(multiprocessing.active_children()) - before).pop()
 
@@ -122,10 +125,10 @@ def _descendants(pid: int) -> list[int]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def _limited_threads(n: int) -> Iterator[None]:
     """Set the threads of numerical libraries, which read them when they are loaded, for new processes."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(n)))
     try:
         yield
     finally:

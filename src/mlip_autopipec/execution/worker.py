@@ -3,49 +3,26 @@
 Only jobflow and what the job itself needs are imported here: each worker pays for it once.
 """
 
-import json
 import logging
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jobflow import Job, JobStore, Response
+from jobflow import JobStore
 from monty.json import MontyDecoder
 
 from mlip_autopipec.errors import MLIPError, StoreError
+from mlip_autopipec.execution.answer import HeldStore, run_job
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, Journal, JournalEntry
-from mlip_autopipec.flows.identity import document_of, identify_document
 from mlip_autopipec.process import die_with_parent
-
-
-class HeldStore(JobStore):
-    """A store that keeps the document of a job back until the journal knows what else the job answered.
-
-    Otherwise a kill between the two would leave a job that looks finished and whose new flows are lost.
-    """
-
-    def __init__(self, store: JobStore) -> None:
-        # MSONable has methods of the names that JobStore uses for data.
-        options: dict[str, Any] = {"save": vars(store)["save"], "load": vars(store)["load"]}
-        super().__init__(store.docs_store, vars(store)["additional_stores"], **options)
-        self._held: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Keep a write back."""
-        self._held.append((args, kwargs))
-
-    def release(self) -> None:
-        """Do the writes that were kept back."""
-        for args, kwargs in self._held:
-            super().update(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -127,10 +104,9 @@ def work(order: JobOrder) -> JournalEntry:
     return entry
 
 
-def _attempt(order: JobOrder, store: JobStore) -> JobGrowth | BaseException:
+def _attempt(order: JobOrder, store: HeldStore) -> JobGrowth | BaseException:
     try:
-        job: Job = MontyDecoder().decode(order.job)
-        return _growth(job.run(store=store), order.ancestors)
+        return run_job(order.job, store, order.ancestors)
     except (Exception, SystemExit) as error:
         # Whatever a job raises is a result: it goes into the journal and to its error.txt.
         return error
@@ -145,23 +121,6 @@ def _release(store: HeldStore) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-def _growth(response: Response[Any], ancestors: Collection[str]) -> JobGrowth:
-    return JobGrowth(
-        replace=_identified(response.replace, ancestors),
-        detour=_identified(response.detour, ancestors),
-        addition=_identified(response.addition, ancestors),
-        stop_children=response.stop_children,
-        stop_jobflow=response.stop_jobflow,
-    )
-
-
-def _identified(flow: Any, ancestors: Collection[str]) -> str | None:
-    """Return the text of a flow, which jobflow has made a Flow of whatever the job answered."""
-    if flow is None:
-        return None
-    return json.dumps(identify_document(document_of(flow), ancestors=frozenset(ancestors)))
 
 
 def _ended(entry: JournalEntry, began: float, **changes: Any) -> JournalEntry:
