@@ -1,6 +1,13 @@
 """What most tests need: one small potential, fitted once, and the recorded truth of python-ace."""
 
 import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +105,69 @@ def rattled_copper():
     )
     atoms.rattle(0.12, seed=3)
     return atoms
+
+
+class MongoServer:
+    """A server that speaks MongoDB's protocol, on a port and in a folder of its own; it can be killed."""
+
+    def __init__(self, program, folder):
+        self.command = [str(program), "--host", "127.0.0.1", "--storage-path", str(folder / "data")]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = None
+        self.log = folder / "server.log"
+
+    def uri(self, database=""):
+        return f"mongodb://127.0.0.1:{self.port}/{database}"
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.command, "--sync-on-commit", "--port", str(self.port)],
+                stdout=log,
+                stderr=log,
+                cwd=self.log.parent,
+            )
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.log.read_text()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return self
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def mongo_program(tmp_path_factory):
+    """Install SecantusDB (GPL, tests only) in an environment of its own; 1 to 2 s."""
+    folder = tmp_path_factory.mktemp("secantusdb")
+    python = folder / "venv" / "bin" / "python"
+    uv = [str(Path(sys.executable).with_name("uv"))]
+    subprocess.run([*uv, "venv", "-q", "--python", sys.executable, str(folder / "venv")], check=True)
+    install = [*uv, "pip", "install", "-q", "--python", str(python), "secantusdb==0.7.0b3"]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        pytest.skip(f"secantusdb cannot be installed from PyPI: {done.stderr.strip().splitlines()[-1]}")
+    return python.with_name("secantusd-py")
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(mongo_program, tmp_path_factory):
+    """Make the URI of a new database on a running server."""
+    server = MongoServer(mongo_program, tmp_path_factory.mktemp("mongo")).start()
+    numbers = count()
+    yield lambda: server.uri(f"test{next(numbers)}")
+    server.kill()
+
+
+@pytest.fixture
+def mongo_server(mongo_program, tmp_path):
+    """A running server of one's own, its data kept when it is killed and started again."""
+    server = MongoServer(mongo_program, tmp_path).start()
+    yield server
+    server.kill()

@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 setup = typer.Typer(help="Install programs that pip cannot.", no_args_is_help=True)
 app.add_typer(setup, name="setup")
+store = typer.Typer(help="The documents of a project.", no_args_is_help=True)
+app.add_typer(store, name="store")
 
 Config = Annotated[Path, typer.Argument(help="Configuration file.", show_default=True)]
 Folder = Annotated[Path, typer.Option("--directory", "-d", help="Run folder.")]
@@ -114,6 +116,19 @@ def probe(
     from mlip_autopipec.cli.probe import probe_oracle
 
     probe_oracle(config, directory, workers)
+
+
+@store.command("copy")
+def store_copy(
+    target: Annotated[str, typer.Option("--to", help="Folder, or mongodb://host/database.")],
+    source: Annotated[
+        str, typer.Option("--directory", "-d", help="Run folder, or mongodb://host/database.")
+    ] = str(RUN),
+) -> None:
+    """Copy a project between folders and MongoDB; checked by hash, and resumed where it was cut off."""
+    from mlip_autopipec.cli.store import copy_project
+
+    copy_project(source, target)
 
 
 @setup.command("qe")

@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import typer
-from jobflow import JobStore
 
-from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.journal import Journal
 from mlip_autopipec.report import read_campaign, summary_text, write_report
-from mlip_autopipec.settings import get_settings
-from mlip_autopipec.store import open_store
+from mlip_autopipec.store import open_existing
 
 
 def print_status(directory: Path) -> None:
@@ -20,7 +17,7 @@ def print_status(directory: Path) -> None:
     directory
         The run folder.
     """
-    store = _open(directory)
+    store = open_existing(directory)
     typer.echo(summary_text(read_campaign(store)))
     journal = Journal(directory)
     failed = [entry for entry in journal.entries() if entry.state == "failed"]
@@ -38,14 +35,4 @@ def make_report(directory: Path) -> None:
     directory
         The run folder.
     """
-    typer.echo(f"wrote {write_report(_open(directory), directory / 'report.html')}")
-
-
-def _open(directory: Path) -> JobStore:
-    settings = get_settings()
-    if settings.store_uri is None and not (directory / "store.sqlite").is_file():
-        raise StoreError(
-            f"{str(directory)!r} is not a run folder: it has no store.sqlite.",
-            hint="give the folder of a run with --directory.",
-        )
-    return open_store(directory, settings)
+    typer.echo(f"wrote {write_report(open_existing(directory), directory / 'report.html')}")

@@ -5,7 +5,6 @@ from the journal and the store, and the flows they had answered with are taken u
 """
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -22,13 +21,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
 from jobflow import Flow, Job, JobStore
 from maggma.stores import MemoryStore
 from monty.json import MontyEncoder
 
-from mlip_autopipec.errors import ConfigError, RunLockedError, StoreError
+from mlip_autopipec.errors import ConfigError, StoreError
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, JobKey, Journal, JournalEntry
+from mlip_autopipec.execution.lock import run_lock
 from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.slots import Slot
 from mlip_autopipec.execution.worker import JobOrder
@@ -116,7 +115,7 @@ def run_local(
             f"store {store.name} lives in one process and cannot serve workers.", hint="use open_store()."
         )
     directory = directory.resolve()
-    with _locked(directory), _interrupted_by_sigterm():
+    with run_lock(directory), _interrupted_by_sigterm():
         store.connect()
         run = _Run(store, directory, workers, on_event or (lambda _: None))
         return run.run(identify_document(document_of(flow)))
@@ -364,35 +363,6 @@ def _clear(folder: Path, last: JournalEntry | None) -> None:
         folder.rename(folder.with_name(f"{folder.name}-attempt{last.attempts}"))
     else:
         shutil.rmtree(folder)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the kernel drops the lock of a process that dies."""
-    pid_file = directory / "run.pid"
-    lock = FileLock(directory / "run.lock", timeout=0)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        # Not in run.lock itself: a second run may truncate that one when it tries.
-        write_atomic(pid_file, f"{os.getpid()}\n")
-    except Timeout as error:
-        pid = pid_file.read_text().strip() if pid_file.exists() else "(unknown)"
-        raise RunLockedError(
-            f"the run folder {directory} is in use by process {pid}.",
-            hint="wait for it, stop it, or choose another folder.",
-        ) from error
-    except OSError as error:
-        lock.release()
-        raise StoreError(
-            f"the run folder {directory} cannot be written: {error.strerror}.",
-            hint="choose a folder that you can write to, on a disk with free space.",
-        ) from error
-    try:
-        yield
-    finally:
-        pid_file.unlink(missing_ok=True)
-        lock.release()
 
 
 @contextmanager
