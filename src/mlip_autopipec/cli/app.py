@@ -89,6 +89,18 @@ def run(
 
 
 @app.command()
+def plan(
+    config: Config = CONFIG,
+    directory: Folder = RUN,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a run would do, what is reused and why, and what its labels would cost; run nothing."""
+    from mlip_autopipec.cli.plan import show_plan
+
+    show_plan(config, directory, as_json=as_json)
+
+
+@app.command()
 def status(directory: Folder = RUN) -> None:
     """Say where a campaign stands."""
     from mlip_autopipec.cli.status import print_status

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from jobflow import JobStore
 from maggma.core import Store
 from pydantic import Field
 
@@ -79,6 +80,35 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self.store.close()
+
+
+def is_stored(store: JobStore, key: JobKey, entry: JournalEntry | None) -> bool:
+    """Say whether a job is finished and its output complete in the store.
+
+    The journal of a finished job is written before its document. A document without it comes from another run
+    folder; without an output it belongs to a job whose replacement nobody here knows.
+
+    Parameters
+    ----------
+    store
+        The store.
+    key
+        Id and index of the job.
+    entry
+        What the journal says of it; none if nothing.
+
+    Returns
+    -------
+    bool
+        Whether it need not run.
+    """
+    try:
+        document = store.query_one({"uuid": key[0], "index": key[1]}, properties=["output"], load=True)
+    except KeyError:
+        # jobflow's way to say that the document points to data which were never written.
+        return False
+    is_journaled = entry is not None and entry.state == "done"
+    return document is not None and (is_journaled or document.get("output") is not None)
 
 
 def journal_beside(jobs: Store) -> Store:

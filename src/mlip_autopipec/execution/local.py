@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -26,14 +26,23 @@ from maggma.stores import MemoryStore
 from monty.json import MontyEncoder
 
 from mlip_autopipec.errors import ConfigError, StoreError
-from mlip_autopipec.execution.journal import JobFailure, JobGrowth, JobKey, Journal, JournalEntry
+from mlip_autopipec.execution.journal import (
+    JobFailure,
+    JobGrowth,
+    JobKey,
+    Journal,
+    JournalEntry,
+    is_stored,
+)
 from mlip_autopipec.execution.lock import run_lock
 from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.slots import Slot
+from mlip_autopipec.execution.spool import store_kept
 from mlip_autopipec.execution.worker import JobOrder
 from mlip_autopipec.flows.identity import document_of, identify_document
 from mlip_autopipec.schemas.files import write_atomic
 
+_MOST_DEATHS = 3  # workers that one job may take with it in a run
 EventKind = Literal["started", "done", "failed", "reused", "skipped"]
 
 
@@ -117,6 +126,7 @@ def run_local(
     directory = directory.resolve()
     with run_lock(directory), _interrupted_by_sigterm():
         store.connect()
+        store_kept(directory, store)
         run = _Run(store, directory, workers, on_event or (lambda _: None))
         return run.run(identify_document(document_of(flow)))
 
@@ -140,6 +150,7 @@ class _Run:
         self.same_job: dict[JobKey, list[JobNode]] = {}
         self.known_done: dict[JobKey, bool] = {}
         self.attempted: set[JobKey] = set()
+        self.deaths: Counter[JobKey] = Counter()
         self.free: list[Slot] = []
         self.running: dict[Future[JournalEntry], tuple[JobNode, Slot]] = {}
         self.halted = False
@@ -199,25 +210,8 @@ class _Run:
 
     def _is_done(self, key: JobKey) -> bool:
         if key not in self.known_done:
-            self.known_done[key] = self._is_stored(key)
+            self.known_done[key] = is_stored(self.store, key, self.entries.get(key))
         return self.known_done[key]
-
-    def _is_stored(self, key: JobKey) -> bool:
-        """Whether the output is complete in the store.
-
-        The journal of a finished job is written before its document. A document without it comes from another
-        run folder; without an output it belongs to a job whose replacement nobody here knows.
-        """
-        try:
-            document = self.store.query_one(
-                {"uuid": key[0], "index": key[1]}, properties=["output"], load=True
-            )
-        except KeyError:
-            # jobflow's way to say that the document points to data which were never written.
-            return False
-        entry = self.entries.get(key)
-        is_journaled = entry is not None and entry.state == "done"
-        return document is not None and (is_journaled or document.get("output") is not None)
 
     def _start(self, node: JobNode) -> None:
         if node.key in self.same_job:
@@ -280,6 +274,10 @@ class _Run:
             entry = future.result()
         except BrokenProcessPool:
             entry = self._bury(node, slot.death())
+            self.deaths[node.key] += 1
+            if self.deaths[node.key] < _MOST_DEATHS:
+                self._start_again(node, future)
+                return
         else:
             self.free.append(slot)
         del self.running[future]
@@ -289,6 +287,13 @@ class _Run:
         self.schedule.ready.extend(self.same_job.pop(node.key))
         self._tell_skipped()
 
+    def _start_again(self, node: JobNode, future: Future[JournalEntry]) -> None:
+        """Give a job whose worker died another chance: somebody else's memory may have been short."""
+        del self.running[future]
+        self.attempted.discard(node.key)
+        self.to_start.appendleft(node)
+        self.schedule.ready.extend(self.same_job.pop(node.key))
+
     def _bury(self, node: JobNode, why: JobFailure) -> JournalEntry:
         entry = self.entries[node.key]
         now = datetime.now(UTC)
@@ -296,7 +301,8 @@ class _Run:
             update={
                 "state": "failed",
                 "ended_at": now.isoformat(),
-                "wall_time": (now - datetime.fromisoformat(entry.started_at)).total_seconds(),
+                # The clock may have been set back.
+                "wall_time": max((now - datetime.fromisoformat(entry.started_at)).total_seconds(), 0.0),
                 "error": why,
             }
         )

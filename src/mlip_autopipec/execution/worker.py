@@ -22,8 +22,10 @@ from monty.json import MontyDecoder
 
 from mlip_autopipec.errors import MLIPError, StoreError
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, Journal, JournalEntry
+from mlip_autopipec.execution.spool import Write, keep
 from mlip_autopipec.flows.identity import document_of, identify_document
 from mlip_autopipec.process import die_with_parent
+from mlip_autopipec.store import SqliteStore
 
 
 class HeldStore(JobStore):
@@ -36,15 +38,15 @@ class HeldStore(JobStore):
         # MSONable has methods of the names that JobStore uses for data.
         options: dict[str, Any] = {"save": vars(store)["save"], "load": vars(store)["load"]}
         super().__init__(store.docs_store, vars(store)["additional_stores"], **options)
-        self._held: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.held: list[Write] = []
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Keep a write back."""
-        self._held.append((args, kwargs))
+        self.held.append((args, kwargs))
 
     def release(self) -> None:
         """Do the writes that were kept back."""
-        for args, kwargs in self._held:
+        for args, kwargs in self.held:
             super().update(*args, **kwargs)
 
 
@@ -112,12 +114,15 @@ def work(order: JobOrder) -> JournalEntry:
     context = _contexts[0]
     store = HeldStore(context.store)
     began = time.perf_counter()
-    with _inside(context.directory / order.entry.folder) as folder:
+    with inside(context.directory / order.entry.folder) as folder:
         outcome = _attempt(order, store)
         if isinstance(outcome, JobGrowth):
+            kept = _kept(folder, store)
             entry = _ended(order.entry, began, state="done", growth=outcome)
             context.journal.write(entry)
             refused = _release(store)
+            if kept:
+                kept.unlink()
             if refused is None:
                 return entry
             outcome = refused
@@ -130,10 +135,15 @@ def work(order: JobOrder) -> JournalEntry:
 def _attempt(order: JobOrder, store: JobStore) -> JobGrowth | BaseException:
     try:
         job: Job = MontyDecoder().decode(order.job)
-        return _growth(job.run(store=store), order.ancestors)
+        return growth_of(job.run(store=store), order.ancestors)
     except (Exception, SystemExit) as error:
         # Whatever a job raises is a result: it goes into the journal and to its error.txt.
         return error
+
+
+def _kept(folder: Path, store: HeldStore) -> Path | None:
+    """Keep the document on this machine until a server has it; the embedded store is as near."""
+    return None if isinstance(store.docs_store, SqliteStore) else keep(folder, store.held)
 
 
 def _release(store: HeldStore) -> Exception | None:
@@ -147,7 +157,21 @@ def _release(store: HeldStore) -> Exception | None:
     return None
 
 
-def _growth(response: Response[Any], ancestors: Collection[str]) -> JobGrowth:
+def growth_of(response: Response[Any], ancestors: Collection[str]) -> JobGrowth:
+    """Return what a job answered besides its output, with the ids that follow from content.
+
+    Parameters
+    ----------
+    response
+        The answer.
+    ancestors
+        Ids that its flows may not take.
+
+    Returns
+    -------
+    JobGrowth
+        The flows as text.
+    """
     return JobGrowth(
         replace=_identified(response.replace, ancestors),
         detour=_identified(response.detour, ancestors),
@@ -181,8 +205,24 @@ def _write_traceback(folder: Path, error: BaseException) -> None:
 
 
 @contextmanager
-def _inside(folder: Path) -> Iterator[Path]:
-    """Work in a folder, with all that is printed, by programs too, in its job.log."""
+def inside(folder: Path) -> Iterator[Path]:
+    """Work in a folder, with all that is printed, by programs too, in its job.log.
+
+    Parameters
+    ----------
+    folder
+        The folder; made where there is none.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
     before = Path.cwd()
     streams = (1, os.dup(1)), (2, os.dup(2))
     try:

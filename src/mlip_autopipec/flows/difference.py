@@ -1,0 +1,59 @@
+"""In which settings and inputs two jobs differ, on their JSON form."""
+
+from typing import Any
+
+from mlip_autopipec.flows.identity import Node
+
+_LONGEST = 60  # characters of a value that is shown
+
+
+def differences(old: Node, new: Node) -> list[str]:
+    """List what makes two jobs different ones.
+
+    Parameters
+    ----------
+    old, new
+        JSON forms of jobs of the same function.
+
+    Returns
+    -------
+    list[str]
+        Changed settings, ``"oracle_maker.ecutwfc: 40 -> 60"``, and changed arguments. Of an argument that
+        comes from another job, only its name.
+    """
+    found: list[str] = []
+    for part in ("function", "function_args", "function_kwargs"):
+        _compare(old[part], new[part], [], found)
+    return list(dict.fromkeys(found))
+
+
+def _compare(old: Any, new: Any, path: list[str], found: list[str]) -> None:
+    if old == new:
+        return
+    kinds = [value.get("@class") if isinstance(value, dict) else None for value in (old, new)]
+    if kinds == ["OutputReference", "OutputReference"]:
+        found.append(f"{_joined(path) or 'an input'} comes from another job")
+    elif isinstance(old, dict) and isinstance(new, dict) and kinds[0] == kinds[1]:
+        for name in [*old, *(name for name in new if name not in old)]:
+            if name not in ("@version", "name"):
+                _compare(old.get(name), new.get(name), [*path, name], found)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and not _plain(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            _compare(*pair, [*path, str(index)], found)
+    else:
+        found.append(f"{_joined(path)}: {_shown(old)} -> {_shown(new)}")
+
+
+def _plain(values: list[Any]) -> bool:
+    return not any(isinstance(value, dict | list) for value in values)
+
+
+def _joined(path: list[str]) -> str:
+    return ".".join(name for name in path if not name.startswith("@"))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("@class", "another value"))
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
