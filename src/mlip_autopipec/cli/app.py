@@ -109,6 +109,29 @@ def status(directory: Folder = RUN) -> None:
 
 
 @app.command()
+def why(
+    label: Annotated[str, typer.Argument(help="Id of a label, or how it begins.")],
+    directory: Folder = RUN,
+) -> None:
+    """Say where a label comes from and what it did to the fit."""
+    from mlip_autopipec.cli.status import print_lineage
+
+    print_lineage(directory, label)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="labels.extxyz, labels.extxyz.gz or labels.db (ASE).")],
+    directory: Folder = RUN,
+    validation: Annotated[bool, typer.Option(help="Write the labels of the validation instead.")] = False,
+) -> None:
+    """Write the labels for other programs."""
+    from mlip_autopipec.cli.status import export_labels
+
+    export_labels(directory, file, validation=validation)
+
+
+@app.command()
 def report(directory: Folder = RUN) -> None:
     """Write report.html, one self-contained page."""
     from mlip_autopipec.cli.status import make_report
