@@ -13,7 +13,7 @@ from monty.json import MontyDecoder, jsanitize
 from mlip_autopipec.execution.journal import JobGrowth, JobKey, JournalEntry, is_stored
 from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.worker import HeldStore, growth_of, inside
-from mlip_autopipec.flows.difference import differences
+from mlip_autopipec.flows.difference import ANOTHER_INPUT, differences
 from mlip_autopipec.flows.identity import Node, input_ids, iter_jobs
 
 Fate = Literal["reused", "runs", "planned", "failed"]
@@ -159,7 +159,7 @@ class _Forecast:
         """Say which of its own settings changed, of a job that runs anyway for its inputs."""
         found = self._earlier(node)
         changes = [] if found is None else differences(found, node.document)
-        return [change for change in changes if not change.endswith("comes from another job")]
+        return [change for change in changes if change != ANOTHER_INPUT]
 
     def _earlier(self, node: JobNode) -> Node | None:
         """Return the job that had the same place in an earlier run."""

@@ -1,9 +1,12 @@
 """In which settings and inputs two jobs differ, on their JSON form."""
 
+import re
 from typing import Any
 
 from mlip_autopipec.flows.identity import Node
 
+ANOTHER_INPUT = "takes the output of another job than before"
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST = 60  # characters of a value that is shown
 
 
@@ -18,8 +21,8 @@ def differences(old: Node, new: Node) -> list[str]:
     Returns
     -------
     list[str]
-        Changed settings, ``"oracle_maker.ecutwfc: 40 -> 60"``, and changed arguments. Of an argument that
-        comes from another job, only its name.
+        Changed settings, ``"oracle_maker.ecutwfc: 40 -> 60"``, and changed arguments; of those that come from
+        another job, only that.
     """
     found: list[str] = []
     for part in ("function", "function_args", "function_kwargs"):
@@ -31,8 +34,8 @@ def _compare(old: Any, new: Any, path: list[str], found: list[str]) -> None:
     if old == new:
         return
     kinds = [value.get("@class") if isinstance(value, dict) else None for value in (old, new)]
-    if kinds == ["OutputReference", "OutputReference"]:
-        found.append(f"{_joined(path) or 'an input'} comes from another job")
+    if kinds == ["OutputReference", "OutputReference"] or (_is_id(old) and _is_id(new)):
+        found.append(ANOTHER_INPUT)
     elif isinstance(old, dict) and isinstance(new, dict) and kinds[0] == kinds[1]:
         for name in [*old, *(name for name in new if name not in old)]:
             if name not in ("@version", "name"):
@@ -42,6 +45,10 @@ def _compare(old: Any, new: Any, path: list[str], found: list[str]) -> None:
             _compare(*pair, [*path, str(index)], found)
     else:
         found.append(f"{_joined(path)}: {_shown(old)} -> {_shown(new)}")
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def _plain(values: list[Any]) -> bool:

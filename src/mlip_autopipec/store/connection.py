@@ -1,6 +1,7 @@
 """How a SQLite file is opened."""
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ def open_file(path: str, network: str | None = None) -> sqlite3.Connection:
             path,
             network,
         )
+    if Path(path).is_file() and not os.access(Path(path).parent, os.W_OK):
+        return _open_to_read(path)
     connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         _set_journal(connection, "DELETE" if network else "WAL")
@@ -47,6 +50,14 @@ def open_file(path: str, network: str | None = None) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _open_to_read(path: str) -> sqlite3.Connection:
+    """Open a file where nothing may be written; where nobody else writes either, no lock is needed."""
+    log = Path(f"{path}-wal")
+    how = "mode=ro" if log.is_file() and log.stat().st_size else "immutable=1"
+    uri = f"{Path(path).absolute().as_uri()}?{how}"
+    return sqlite3.connect(uri, uri=True, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
 
 
 def _set_journal(connection: sqlite3.Connection, mode: Literal["WAL", "DELETE"]) -> None:

@@ -153,8 +153,8 @@ def open_mongo(uri: str, database: str) -> JobStore:
     return store
 
 
-def beside(collection: Store, name: str) -> PrivateMongoStore:
-    """Return another collection of the same database.
+def beside(collection: Store, name: str) -> PrivateGridFSStore:
+    """Return another collection of the same database, for documents of any size.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def beside(collection: Store, name: str) -> PrivateMongoStore:
 
     Returns
     -------
-    PrivateMongoStore
+    PrivateGridFSStore
         Not connected.
 
     Raises
@@ -175,8 +175,12 @@ def beside(collection: Store, name: str) -> PrivateMongoStore:
     """
     if not isinstance(collection, PrivateMongoStore):
         raise StoreError(f"{collection.name} is not in a MongoDB that open_store opened.")
-    return PrivateMongoStore(
-        collection.database, name, uri=collection.uri, mongoclient_kwargs=collection.mongoclient_kwargs
+    return PrivateGridFSStore(
+        collection.database,
+        name,
+        uri=collection.uri,
+        mongoclient_kwargs=collection.mongoclient_kwargs,
+        key="uuid",
     )
 
 

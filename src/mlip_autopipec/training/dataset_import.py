@@ -36,9 +36,9 @@ def read_labelled(
     """Read structures with energies and forces from an extended XYZ file or an ASE database.
 
     What :func:`~.dataset_export.to_extxyz` or ``to_ase_db`` wrote about a label (id, origin, group …) is read
-    again; other structures get the name of the file and their number as id and the origin ``user``. Free atoms, that is
-    single atoms without periodicity or with ``config_type`` isolated_atom (or IsolatedAtom), get the origin
-    ``isolated_atom``.
+    again; other structures get the name of the file and their number as id and the origin ``user``. Free
+    atoms, that is single atoms without periodicity or with ``config_type`` isolated_atom (or IsolatedAtom),
+    get the origin ``isolated_atom``.
 
     Parameters
     ----------

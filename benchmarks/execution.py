@@ -1,0 +1,103 @@
+"""The local manager: what a job costs beside its own work, how that grows, and what a second worker brings.
+
+Usage: python benchmarks/execution.py [--jobs 1000 2000 5000] [--labels 40] [--atoms 256]
+
+The same trivial jobs go through jobflow's `run_locally` with its default store in memory and with the
+embedded store, and through `run_local` with one worker, one after the other in the same process. Times are wall
+times, so only their ratios mean something on a shared machine.
+"""
+
+import argparse
+import operator
+import os
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+from ase.build import bulk
+from jobflow import Flow, Job, JobStore, run_locally
+from maggma.stores import MemoryStore
+
+from mlip_autopipec.execution.local import run_local
+from mlip_autopipec.oracle import AseStaticMaker
+from mlip_autopipec.schemas import AtomicStructure
+from mlip_autopipec.store import open_store
+
+
+def trivial(n_jobs: int) -> Flow:
+    """Add numbers, nothing else."""
+    return Flow([Job(operator.add, function_args=(i, 1), name="add") for i in range(n_jobs)])
+
+
+def ours(flow: Flow, workers: int) -> float:
+    """Run in a folder of one's own; return the wall time in s."""
+    with TemporaryDirectory() as folder, open_store(Path(folder)) as store:
+        begin = perf_counter()
+        summary = run_local(flow, store=store, directory=Path(folder), workers=workers)
+        assert summary.done == len(flow.jobs), summary
+        return perf_counter() - begin
+
+
+def jobflows(flow: Flow, *, in_memory: bool) -> float:
+    """Run by jobflow's own manager; return the wall time in s."""
+    with TemporaryDirectory() as folder:
+        store = JobStore(MemoryStore()) if in_memory else open_store(Path(folder))
+        begin = perf_counter()
+        run_locally(flow, store=store, root_dir=folder, log=False, ensure_success=True)
+        return perf_counter() - begin
+
+
+def overhead(sizes: list[int]) -> None:
+    """Print the cost of a trivial job, and how the whole grows."""
+    ours(trivial(1), 1)  # imports
+    rows = []
+    print(f"{'jobs':>6} {'run_local':>12} {'run_locally':>12} {'the same':>12}    ms a job")
+    print(f"{'':>6} {'embedded':>12} {'in memory':>12} {'embedded':>12}")
+    for n in sizes:
+        row = [
+            ours(trivial(n), 1),
+            jobflows(trivial(n), in_memory=True),
+            jobflows(trivial(n), in_memory=False),
+        ]
+        rows.append(row)
+        print(f"{n:6} " + " ".join(f"{1000 * t / n:12.2f}" for t in row), flush=True)
+    if len(sizes) > 1:
+        slopes = np.polyfit(np.log(sizes), np.log(rows), 1)[0]
+        print(
+            f"{'slope':>6} " + " ".join(f"{slope:12.2f}" for slope in slopes) + "    log time over log jobs"
+        )
+
+
+def labels(n_labels: int, n_atoms: int) -> None:
+    """Print what a second worker brings for short labels."""
+    repeat = round((n_atoms / 4) ** (1 / 3))
+    made = []
+    for workers in (1, 2):
+        jobs = []
+        for seed in range(n_labels):
+            atoms = bulk("Cu", cubic=True).repeat(repeat)
+            atoms.rattle(0.1, seed=seed)
+            jobs.append(AseStaticMaker().make(AtomicStructure.from_ase(atoms)))
+        made.append(ours(Flow(jobs), workers))
+        print(f"{n_labels} labels of {len(atoms)} atoms, {workers} workers: {made[-1]:.1f} s", flush=True)
+    print(f"ratio {made[0] / made[1]:.2f} on {len(os.sched_getaffinity(0))} cores")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, nargs="*", default=[1000, 2000, 5000])
+    parser.add_argument("--labels", type=int, default=40)
+    parser.add_argument("--atoms", type=int, default=256)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", "Some jobs are not connected")
+    warnings.filterwarnings("ignore", "cd is deprecated")
+    if options.labels:
+        labels(options.labels, options.atoms)
+    if options.jobs:
+        overhead(options.jobs)
+
+
+if __name__ == "__main__":
+    main()
