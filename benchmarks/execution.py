@@ -1,15 +1,16 @@
 """The local manager: what a job costs beside its own work, how that grows, and what a second worker brings.
 
-Usage: python benchmarks/execution.py [--jobs 1000 2000 5000] [--labels 40] [--atoms 256]
+Usage: python benchmarks/execution.py [--jobs 1000 2000 5000] [--labels 40] [--atoms 256] [--wait 0.5]
 
 The same trivial jobs go through jobflow's `run_locally` with its default store in memory and with the
-embedded store, and through `run_local` with one worker, one after the other in the same process. Times are wall
-times, so only their ratios mean something on a shared machine.
+embedded store, and through `run_local` with one worker, one after the other in the same process. Times are
+wall times, so only their ratios mean something on a shared machine.
 """
 
 import argparse
 import operator
 import os
+import time
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,6 +71,18 @@ def overhead(sizes: list[int]) -> None:
         )
 
 
+def waiting(n_jobs: int, seconds: float) -> None:
+    """Print what a second worker brings where the work is done elsewhere, as on a busy machine."""
+    made = []
+    for workers in (1, 2):
+        flow = Flow(
+            [Job(time.sleep, function_args=(seconds + 1e-9 * i,), name="wait") for i in range(n_jobs)]
+        )
+        made.append(ours(flow, workers))
+        print(f"{n_jobs} waits of {seconds} s, {workers} workers: {made[-1]:.1f} s", flush=True)
+    print(f"ratio {made[0] / made[1]:.2f}")
+
+
 def labels(n_labels: int, n_atoms: int) -> None:
     """Print what a second worker brings for short labels."""
     repeat = round((n_atoms / 4) ** (1 / 3))
@@ -90,9 +103,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, nargs="*", default=[1000, 2000, 5000])
     parser.add_argument("--labels", type=int, default=40)
     parser.add_argument("--atoms", type=int, default=256)
+    parser.add_argument("--wait", type=float, default=0.5)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", "Some jobs are not connected")
     warnings.filterwarnings("ignore", "cd is deprecated")
+    if options.wait:
+        waiting(options.labels or 40, options.wait)
     if options.labels:
         labels(options.labels, options.atoms)
     if options.jobs:

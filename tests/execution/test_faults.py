@@ -54,9 +54,12 @@ def run(directory, flow, workers=1, **more):
 def test_a_full_disk_is_told_and_what_was_stored_is_kept(disk, tmp_path):
     log = tmp_path / "log"
     directory = disk.folder / "run"
-    small = [jobs.add(i, 0, str(log)) for i in range(3)]
-    assert run(directory, Flow(small)).done == 3
-    flow = Flow([*small, jobs.numbers(400_000, str(log))])
+
+    def small():
+        return [jobs.add(i, 0, str(log)) for i in range(3)]
+
+    assert run(directory, Flow(small())).done == 3
+    flow = Flow([*small(), jobs.numbers(400_000, str(log))])
     with pytest.raises(StoreError, match=r"cannot be written: .*(disk is full|No space left)"):
         run(directory, flow)
     disk.remount("size=64M")
