@@ -47,7 +47,7 @@ def campaign(n_atoms: int) -> Flow:
     chosen = SelectionDoc(candidates=found, n_considered=3, n_duplicates=0, gain=[0.0] * 3, n_functions=1)
     labels = LabelBatchMaker().make(chosen)
     fit = LinearAceFitMaker(n_functions=10, cutoff=4.0).make([labels.output])
-    walker = Walker(index=0, round=0, start=0, temperature=900.0, n_steps=20, seed=1)
+    walker = Walker(index=0, round=0, start=0, temperature=900.0, n_steps=4, seed=1)
     walk = LammpsMDMaker(gamma_select=0.1, stop_rule=StopRule(gamma=50.0)).make(
         fit.output, walker, structures[0], None
     )
@@ -80,7 +80,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--atoms", type=int, nargs="*", default=[10, 100, 1000, 5000])
     options = parser.parse_args()
-    columns = {n: sizes(n) for n in options.atoms}
+    columns = {}
+    for n in options.atoms:
+        columns[n] = sizes(n)
+        print(n, {kind: round(size, 1) for kind, size in columns[n].items()}, flush=True)
     print(f"{'kB':20}" + "".join(f"{n:>10}" for n in columns) + "  atoms")
     for kind in sorted({kind for column in columns.values() for kind in column}):
         print(f"{kind:20}" + "".join(f"{column.get(kind, 0.0):10.1f}" for column in columns.values()))

@@ -3,13 +3,14 @@
 Usage: python benchmarks/execution.py [--jobs 1000 2000 5000] [--labels 40] [--atoms 256] [--wait 0.5]
 
 The same trivial jobs go through jobflow's `run_locally` with its default store in memory and with the
-embedded store, and through `run_local` with one worker, one after the other in the same process. Times are
-wall times, so only their ratios mean something on a shared machine.
+embedded store, and through `run_local` with one worker, one after the other in the same process. Wall times
+mean little on a shared machine; CPU times are those of all processes.
 """
 
 import argparse
 import operator
 import os
+import resource
 import time
 import warnings
 from pathlib import Path
@@ -32,43 +33,49 @@ def trivial(n_jobs: int) -> Flow:
     return Flow([Job(operator.add, function_args=(i, 1), name="add") for i in range(n_jobs)])
 
 
-def ours(flow: Flow, workers: int) -> float:
-    """Run in a folder of one's own; return the wall time in s."""
+def clock() -> tuple[float, float]:
+    """Return wall time, and CPU time of this process and its ended workers, in s."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return perf_counter(), sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def ours(flow: Flow, workers: int) -> tuple[float, float]:
+    """Run in a folder of one's own; return wall and CPU time in s."""
     with TemporaryDirectory() as folder, open_store(Path(folder)) as store:
-        begin = perf_counter()
+        begin = clock()
         summary = run_local(flow, store=store, directory=Path(folder), workers=workers)
         assert summary.done == len(flow.jobs), summary
-        return perf_counter() - begin
+        wall, cpu = np.subtract(clock(), begin)
+        return wall, cpu
 
 
-def jobflows(flow: Flow, *, in_memory: bool) -> float:
-    """Run by jobflow's own manager; return the wall time in s."""
+def jobflows(flow: Flow, *, in_memory: bool) -> tuple[float, float]:
+    """Run by jobflow's own manager; return wall and CPU time in s."""
     with TemporaryDirectory() as folder:
         store = JobStore(MemoryStore()) if in_memory else open_store(Path(folder))
-        begin = perf_counter()
+        begin = clock()
         run_locally(flow, store=store, root_dir=folder, log=False, ensure_success=True)
-        return perf_counter() - begin
+        wall, cpu = np.subtract(clock(), begin)
+        return wall, cpu
 
 
 def overhead(sizes: list[int]) -> None:
-    """Print the cost of a trivial job, and how the whole grows."""
-    ours(trivial(1), 1)  # imports
+    """Print the cost of a trivial job, and how the whole grows; what a worker costs to start is left out."""
+    start = np.array(ours(trivial(1), 1))
     rows = []
-    print(f"{'jobs':>6} {'run_local':>12} {'run_locally':>12} {'the same':>12}    ms a job")
-    print(f"{'':>6} {'embedded':>12} {'in memory':>12} {'embedded':>12}")
+    print("ms a job    run_local, embedded  run_locally, memory  run_locally, embedded")
+    print(f"{'jobs':>8} " + "  ".join(f"{'wall':>10}{'CPU':>9}" for _ in range(3)))
     for n in sizes:
-        row = [
-            ours(trivial(n), 1),
+        runs = [
+            np.array(ours(trivial(n), 1)) - start,
             jobflows(trivial(n), in_memory=True),
             jobflows(trivial(n), in_memory=False),
         ]
-        rows.append(row)
-        print(f"{n:6} " + " ".join(f"{1000 * t / n:12.2f}" for t in row), flush=True)
+        rows.append(np.ravel(runs))
+        print(f"{n:8} " + "  ".join(f"{1e3 * w / n:10.2f}{1e3 * c / n:9.2f}" for w, c in runs), flush=True)
     if len(sizes) > 1:
         slopes = np.polyfit(np.log(sizes), np.log(rows), 1)[0]
-        print(
-            f"{'slope':>6} " + " ".join(f"{slope:12.2f}" for slope in slopes) + "    log time over log jobs"
-        )
+        print(f"{'slope':>8} " + "  ".join(f"{w:10.2f}{c:9.2f}" for w, c in slopes.reshape(-1, 2)))
 
 
 def waiting(n_jobs: int, seconds: float) -> None:
@@ -78,7 +85,7 @@ def waiting(n_jobs: int, seconds: float) -> None:
         flow = Flow(
             [Job(time.sleep, function_args=(seconds + 1e-9 * i,), name="wait") for i in range(n_jobs)]
         )
-        made.append(ours(flow, workers))
+        made.append(ours(flow, workers)[0])
         print(f"{n_jobs} waits of {seconds} s, {workers} workers: {made[-1]:.1f} s", flush=True)
     print(f"ratio {made[0] / made[1]:.2f}")
 
@@ -93,7 +100,7 @@ def labels(n_labels: int, n_atoms: int) -> None:
             atoms = bulk("Cu", cubic=True).repeat(repeat)
             atoms.rattle(0.1, seed=seed)
             jobs.append(AseStaticMaker().make(AtomicStructure.from_ase(atoms)))
-        made.append(ours(Flow(jobs), workers))
+        made.append(ours(Flow(jobs), workers)[0])
         print(f"{n_labels} labels of {len(atoms)} atoms, {workers} workers: {made[-1]:.1f} s", flush=True)
     print(f"ratio {made[0] / made[1]:.2f} on {len(os.sched_getaffinity(0))} cores")
 

@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from calculator_for_tests import name_of  # noqa: E402
 
+_AT_WORK = 0.7  # of the kills come after something was done; the others may hit workers that start
 VICTIMS = ("run", "worker", "writer")
 
 
@@ -81,6 +82,8 @@ class Chaos:
             if process.poll() is not None:
                 return
             time.sleep(0.02)
+        if self.rng.random() < _AT_WORK:
+            self._await_a_write(process)
         time.sleep(self.rng.uniform(0.0, self.longest))
         if victim == "writer":
             self._await_a_write(process)
@@ -97,7 +100,7 @@ class Chaos:
         """Return in the moment in which the store is being written, at best in the middle of it."""
         logs = [self.folder / "run" / f"{name}.sqlite-wal" for name in ("store", "journal")]
         before = [_state(log) for log in logs]
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while [_state(log) for log in logs] == before and time.monotonic() < end and process.poll() is None:
             time.sleep(0.0002)
 

@@ -124,11 +124,13 @@ class _Forecast:
         self.schedule.finish(node, stop_children=growth.stop_children)
 
     def _runs(self, node: JobNode, reason: str, *, dependent: bool = False) -> None:
-        self.unknown[node.uuid] = node.document["name"]
         if node.passes_references:
-            # It hands on what another job will make.
+            # It hands on what another job will make, in the name of the job that was replaced.
+            replaced = node.generator or node
+            self.unknown[node.uuid] = replaced.document["name"]
             self.schedule.finish(node)
             return
+        self.unknown[node.uuid] = node.document["name"]
         if dependent:
             reason = "; ".join([reason, *self._settings(node)])
         self._note(node, "runs", reason)

@@ -1,6 +1,7 @@
 """In which settings and inputs two jobs differ, on their JSON form."""
 
 import re
+from itertools import zip_longest
 from typing import Any
 
 from mlip_autopipec.flows.identity import Node
@@ -25,8 +26,10 @@ def differences(old: Node, new: Node) -> list[str]:
         another job, only that.
     """
     found: list[str] = []
-    for part in ("function", "function_args", "function_kwargs"):
+    for part in ("function", "function_kwargs"):
         _compare(old[part], new[part], [], found)
+    for index, pair in enumerate(zip_longest(old["function_args"], new["function_args"])):
+        _compare(*pair, [str(index)], found)
     return list(dict.fromkeys(found))
 
 
