@@ -152,9 +152,10 @@ def test_changing_one_setting_reruns_only_what_depends_on_it(copied):
     plan = json.loads(planned(copied, "--json"))
     assert plan["changed"] == ["validation.n_steps: 60 -> 70"]
     runs = {job["name"]: job["reason"] for job in plan["jobs"] if job["fate"] == "runs"}
-    assert runs["stability"] == "n_steps: 60 -> 70"
+    assert runs["validate stability"] == "n_steps: 60 -> 70"
     # The other judges take the list of labels, which the validation as a whole makes; the labels are reused.
-    assert set(runs) == {"stability", "held-out errors", "equation of state", "summarise", "conclude"}
+    judges = {f"validate {what}" for what in ("stability", "held-out errors", "equation of state")}
+    assert set(runs) == {*judges, "summarise", "conclude"}
     assert plan["cost"]["n_labels"] == 0
     text = planned(copied)
     assert "changed  validation.n_steps: 60 -> 70" in text

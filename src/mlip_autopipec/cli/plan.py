@@ -114,7 +114,8 @@ def _print_jobs(title: str, jobs: Sequence[JobForecast]) -> None:
         return
     groups: Counter[tuple[str, str]] = Counter()
     for job in jobs:
-        kind = f"{job.metadata.get('stage', '')} {job.name.rstrip('0123456789/ ')}".strip()
+        stage, name = str(job.metadata.get("stage", "")), job.name.rstrip("0123456789/ ")
+        kind = name if name.startswith(stage) else f"{stage} {name}"
         groups[kind, job.reason] += 1
     typer.echo(f"\n{title}: {len(jobs)} jobs")
     for (kind, reason), count in groups.items():
