@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from jobflow import Flow
+from jobflow import Flow, JobStore
 
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.local import run_local
+from mlip_autopipec.execution.spool import write_data_first
 from mlip_autopipec.flows.identity import identify
 from mlip_autopipec.report import open_project
 from mlip_autopipec.settings import get_settings
@@ -133,6 +134,20 @@ def test_a_store_that_is_damaged_in_the_middle_is_told(tmp_path):
         pytest.raises(StoreError, match=r"the store .* cannot be read"),
     ):
         list(store.query())
+
+
+def test_a_document_is_not_written_before_its_data(tmp_path):
+    data = SqliteStore(tmp_path / "data.sqlite", "data")  # not connected: it refuses
+    with SqliteStore(tmp_path / "jobs.sqlite", "jobs") as documents:
+        store = JobStore(documents, additional_stores={"data": data})
+        document = {"uuid": "a", "index": 1, "output": {"x": [1, 2]}}
+        with pytest.raises(StoreError, match="is not connected"):
+            write_data_first(store, (document,), {"save": {"data": ["x"]}})
+        assert documents.count() == 0
+        data.connect()
+        write_data_first(store, (document,), {"save": {"data": ["x"]}})
+        assert store.query_one({"uuid": "a"}, load=True)["output"] == {"x": [1, 2]}
+        data.close()
 
 
 @contextmanager

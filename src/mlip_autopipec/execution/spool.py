@@ -15,6 +15,37 @@ Write = tuple[tuple[Any, ...], dict[str, Any]]
 _NAME = "unsaved.json"
 
 
+class _Late:
+    """Stands in for the documents while data are written."""
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        self.writes.append((args, kwargs))
+
+
+def write_data_first(store: JobStore, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Write a document after its data; jobflow does it before, and a kill between leaves it pointing nowhere.
+
+    Parameters
+    ----------
+    store
+        The store.
+    args, kwargs
+        Arguments of ``JobStore.update``.
+    """
+    documents = store.docs_store
+    late: Any = _Late()
+    store.docs_store = late
+    try:
+        JobStore.update(store, *args, **kwargs)
+    finally:
+        store.docs_store = documents
+    for late_args, late_kwargs in late.writes:
+        documents.update(*late_args, **late_kwargs)
+
+
 def keep(folder: Path, writes: Sequence[Write]) -> Path:
     """Write down what is to be stored.
 
@@ -53,6 +84,6 @@ def store_kept(directory: Path, store: JobStore) -> int:
     files = sorted(directory.glob(f"jobs/*/{_NAME}"))
     for file in files:
         for args, kwargs in MontyDecoder().decode(file.read_text()):
-            store.update(*args, **kwargs)
+            write_data_first(store, args, kwargs)
         file.unlink()
     return len(files)

@@ -22,7 +22,7 @@ from monty.json import MontyDecoder
 
 from mlip_autopipec.errors import MLIPError, StoreError
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, Journal, JournalEntry
-from mlip_autopipec.execution.spool import Write, keep
+from mlip_autopipec.execution.spool import Write, keep, write_data_first
 from mlip_autopipec.flows.identity import document_of, identify_document
 from mlip_autopipec.process import die_with_parent
 from mlip_autopipec.store import SqliteStore
@@ -47,7 +47,7 @@ class HeldStore(JobStore):
     def release(self) -> None:
         """Do the writes that were kept back."""
         for args, kwargs in self.held:
-            super().update(*args, **kwargs)
+            write_data_first(self, args, kwargs)
 
 
 @dataclass(frozen=True)
