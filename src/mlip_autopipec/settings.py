@@ -95,6 +95,9 @@ class Settings(BaseSettings):
         None, description="MongoDB URI of the JobStore (mongodb://...); default: files in the run folder."
     )
     store_database: str = Field("mlip_autopipec", description="Database name, for a MongoDB store.")
+    store_patience: float = Field(
+        600.0, ge=0.0, description="How long a run waits for a MongoDB that went away [s]."
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,12 @@ import pytest
 from ase.build import bulk
 
 from mlip_autopipec.ace import AceCalculator, AcePotential
+from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.journal import Journal
+from mlip_autopipec.report import open_project
 from mlip_autopipec.schemas import CampaignDoc
 from mlip_autopipec.store import find_outputs, open_store
+from mlip_autopipec.training.dataset_import import read_labelled
 
 MLIP_AUTO = str(Path(sys.executable).with_name("mlip-auto"))
 HERE = Path(__file__).parent
@@ -32,7 +36,8 @@ validation: {n_steps: 60, max_bulk_modulus_error: 30, max_energy_rmse: 0.02, max
 
 
 def start(folder, *words):
-    environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(HERE)}
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": path}
     return subprocess.Popen(
         [MLIP_AUTO, "run", "-w", "2", *words],
         cwd=folder,
@@ -110,6 +115,148 @@ def test_status_and_report_read_the_finished_run(finished):
     (folder / "run" / "report.html").unlink()
     subprocess.run([MLIP_AUTO, "report"], cwd=folder, capture_output=True, text=True, check=True)
     assert "not DFT" in (folder / "run" / "report.html").read_text()
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished campaign, to be changed."""
+    shutil.copytree(finished[0], tmp_path / "campaign")
+    return tmp_path / "campaign"
+
+
+def planned(folder, *words):
+    command = [MLIP_AUTO, "plan", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def finished_at(folder):
+    """When each job ended, by id and index."""
+    journal = Journal(folder)
+    found = {entry.key: (entry.name, entry.ended_at) for entry in journal.entries()}
+    journal.close()
+    return found
+
+
+def test_a_plan_of_what_is_finished_reuses_all_and_costs_nothing(finished):
+    folder, _ = finished
+    before = finished_at(folder / "run")
+    plan = json.loads(planned(folder, "--json"))
+    assert {job["fate"] for job in plan["jobs"]} == {"reused"}
+    assert len(plan["jobs"]) >= len(before)
+    assert (plan["changed"], plan["cost"]["n_labels"], plan["cost"]["at_most"]) == ([], 0, 0.0)
+    assert finished_at(folder / "run") == before
+
+
+def test_changing_one_setting_reruns_only_what_depends_on_it(copied):
+    (copied / "config.yaml").write_text((CONFIG % "emt").replace("{n_steps: 60", "{n_steps: 70"))
+    plan = json.loads(planned(copied, "--json"))
+    assert plan["changed"] == ["validation.n_steps: 60 -> 70"]
+    runs = {job["name"]: job["reason"] for job in plan["jobs"] if job["fate"] == "runs"}
+    assert runs["validate stability"] == "n_steps: 60 -> 70"
+    # The other judges take the list of labels, which the validation as a whole makes; the labels are reused.
+    judges = {f"validate {what}" for what in ("stability", "held-out errors", "equation of state")}
+    assert set(runs) == {*judges, "summarise", "conclude"}
+    assert plan["cost"]["n_labels"] == 0
+    text = planned(copied)
+    assert "changed  validation.n_steps: 60 -> 70" in text
+    assert "labels to be made: 0 known now, 0 at the most" in text
+    before = finished_at(copied / "run")
+    code, out, err = finish(start(copied))
+    assert code == 0, out + err
+    after = finished_at(copied / "run")
+    new = {name for key, (name, _) in after.items() if key not in before}
+    # What decides carries the settings of all that follows; it costs nothing and leads to the same jobs.
+    free = {job["name"] for job in plan["jobs"] if job["fate"] == "planned"}
+    assert new == {*runs, *free}
+    assert not any(name.startswith(("label ", "fit", "explore", "select")) for name in set(runs))
+    assert all(after[key] == before[key] for key in before)
+
+
+def test_another_oracle_is_planned_with_its_price(copied):
+    (copied / "config.yaml").write_text(CONFIG % "emt, max_force: 140")
+    plan = json.loads(planned(copied, "--json"))
+    labels = [job for job in plan["jobs"] if job["fate"] == "runs" and job["n_atoms"]]
+    assert {job["reason"] for job in labels} == {"max_force: 150.0 -> 140.0"}
+    assert len(labels) == plan["cost"]["n_labels"] == 20
+    assert plan["cost"]["at_most"] > plan["cost"]["wall_time"] > 0
+    assert "rests on" in plan["cost"]["basis"]
+    assert "labels by ase:emt and atoms^" in plan["cost"]["basis"]
+    fit = next(job for job in plan["jobs"] if job["name"].startswith("fit"))
+    assert (fit["fate"], fit["reason"]) == ("runs", "takes the output of 'label batch'")
+
+
+def test_a_plan_before_anything_was_run(tmp_path):
+    (tmp_path / "config.yaml").write_text(CONFIG % "emt")
+    text = planned(tmp_path)
+    assert "labels to be made: 20 known now, 215 at the most\ncost: unknown, no label was made yet" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_project_is_read_as_tables(finished):
+    folder, _ = finished
+    with open_project(folder / "run") as project:
+        end = project.campaign.end
+        labels, gamma = project.labels(), project.gamma()
+        assert len(labels[labels.generation.notna()]) == end.n_training_labels
+        assert set(labels[labels.generation.isna()].origin) == {"held_out", "eos"}
+        assert labels.attrs["units"]["energy"] == "eV"
+        generations = project.generations()
+        assert generations.n_labels.iloc[-1] == end.n_training_labels
+        halted = gamma[gamma.halted].groupby("job_id").gamma.max()
+        assert len(halted) == generations.n_halts.sum()
+        assert (halted > 1.5).all()
+        potentials = project.potentials()
+        assert potentials.delivered.sum() == 1
+        assert project.potential() == project.potential(potentials[potentials.delivered].job_id.item())
+        with pytest.raises(StoreError, match="fitted no potential"):
+            project.potential(labels.label_id[0])
+        cost = project.cost().set_index("work")
+        assert cost.n_jobs["dynamics"] == generations.n_explorations.sum()
+        assert cost.wall_time["training"] == pytest.approx(labels[labels.generation.notna()].wall_time.sum())
+
+
+def test_a_label_knows_where_it_comes_from_and_what_it_did(finished):
+    folder, _ = finished
+    with open_project(folder / "run") as project:
+        labels = project.labels()
+        met = labels[(labels.origin == "md") & (labels.generation > 0) & ~labels.audit].iloc[0]
+        lineage = project.lineage(met.label_id[:12])
+        assert lineage.encounter.generation == met.generation - 1
+        assert lineage.encounter.end_reason == "gamma"
+        # graded by the potential that walked, on the same structure
+        assert lineage.gamma == pytest.approx(met.gamma, rel=1e-3)
+        assert lineage.after.atom_force < lineage.before.atom_force
+        assert len(project.structure(met.label_id)) == met.n_atoms
+        held = project.lineage(labels[labels.generation.isna()].label_id.iloc[0])
+        assert (held.after, held.before) == (None, None)
+        with pytest.raises(StoreError, match="no label begins with 'nobody'; there are"):
+            project.lineage("nobody")
+    shown = [MLIP_AUTO, "why", met.label_id]
+    text = subprocess.run(shown, cwd=folder, capture_output=True, text=True, check=True).stdout
+    for word in (
+        "met by      a walk at",
+        "uncertain   atom",
+        "oracle      ase:emt",
+        "weight",
+        "before",
+        "after",
+    ):
+        assert word in text
+
+
+def test_labels_are_exported_and_read_again(finished, tmp_path):
+    folder, _ = finished
+    with open_project(folder / "run") as project:
+        expected = project.labels().query("generation.notna()").label_id.tolist()
+        fingerprint = project.campaign.fingerprint
+        files = [project.export_labels(tmp_path / name) for name in ("a.extxyz.gz", "b.db")]
+    for file in files:
+        batch = read_labelled(file, fingerprint)
+        assert [label.label_id for label in batch.labels] == expected
+        assert any(label.gamma is not None for label in batch.labels)
+    command = [MLIP_AUTO, "export", str(tmp_path / "c.extxyz"), "--validation"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    assert len(read_labelled(tmp_path / "c.extxyz", fingerprint).labels) == 15
 
 
 def test_a_second_run_computes_nothing(finished):

@@ -274,7 +274,9 @@ def test_a_killed_worker_fails_its_job_only(run):
     errors = {event.name: event.error for event in summary.failures}
     assert errors["end_process"] == "WorkerDied: the worker process of this job was killed by SIGKILL."
     assert "not MSONable" in errors["unstorable"]
-    assert journal(run.directory)["end_process"].state == "failed"
+    entry = journal(run.directory)["end_process"]
+    assert (entry.state, entry.attempts) == ("failed", 3)
+    assert len(list((run.directory / entry.folder).parent.glob("*end-process-attempt*"))) == 2
 
 
 def test_sys_exit_is_a_failure(run):

@@ -136,7 +136,7 @@ def test_says_when_the_database_cannot_be_reached(tmp_path):
 
 
 def test_names_of_mongodb_stores_hold_no_password():
-    from mlip_autopipec.store.open import PrivateGridFSStore, PrivateMongoStore
+    from mlip_autopipec.store.mongo import PrivateGridFSStore, PrivateMongoStore
 
     uri = "mongodb://me:secret@host.example:27017/?authSource=admin"
     for kind in (PrivateMongoStore, PrivateGridFSStore):

@@ -169,7 +169,7 @@ def test_an_element_without_e0_is_refused(labels, tmp_path):
 def test_without_pandas_there_is_no_data_frame(labels, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(
-        MissingProgramError, match="pandas, whose data frames Pacemaker reads, is not installed"
+        MissingProgramError, match="pandas is not installed; what Pacemaker reads are its data frames"
     ):
         to_pacemaker_frame(labels, tmp_path / "a", {"Cu": 0.0, "Au": 0.0})
     assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 setup = typer.Typer(help="Install programs that pip cannot.", no_args_is_help=True)
 app.add_typer(setup, name="setup")
+store = typer.Typer(help="The documents of a project.", no_args_is_help=True)
+app.add_typer(store, name="store")
 
 Config = Annotated[Path, typer.Argument(help="Configuration file.", show_default=True)]
 Folder = Annotated[Path, typer.Option("--directory", "-d", help="Run folder.")]
@@ -124,11 +126,46 @@ def submit(
 
 
 @app.command()
+def plan(
+    config: Config = CONFIG,
+    directory: Folder = RUN,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a run would do, what is reused and why, and what its labels would cost; run nothing."""
+    from mlip_autopipec.cli.plan import show_plan
+
+    show_plan(config, directory, as_json=as_json)
+
+
+@app.command()
 def status(directory: Folder = RUN) -> None:
     """Say where a campaign stands."""
     from mlip_autopipec.cli.status import print_status
 
     print_status(directory)
+
+
+@app.command()
+def why(
+    label: Annotated[str, typer.Argument(help="Id of a label, or how it begins.")],
+    directory: Folder = RUN,
+) -> None:
+    """Say where a label comes from and what it did to the fit."""
+    from mlip_autopipec.cli.status import print_lineage
+
+    print_lineage(directory, label)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="labels.extxyz, labels.extxyz.gz or labels.db (ASE).")],
+    directory: Folder = RUN,
+    validation: Annotated[bool, typer.Option(help="Write the labels of the validation instead.")] = False,
+) -> None:
+    """Write the labels for other programs."""
+    from mlip_autopipec.cli.status import export_labels
+
+    export_labels(directory, file, validation=validation)
 
 
 @app.command()
@@ -151,6 +188,19 @@ def probe(
     from mlip_autopipec.cli.probe import probe_oracle
 
     probe_oracle(config, directory, workers)
+
+
+@store.command("copy")
+def store_copy(
+    target: Annotated[str, typer.Option("--to", help="Folder, or mongodb://host/database.")],
+    source: Annotated[
+        str, typer.Option("--directory", "-d", help="Run folder, or mongodb://host/database.")
+    ] = str(RUN),
+) -> None:
+    """Copy a project between folders and MongoDB; checked by hash, and resumed where it was cut off."""
+    from mlip_autopipec.cli.store import copy_project
+
+    copy_project(source, target)
 
 
 @setup.command("qe")

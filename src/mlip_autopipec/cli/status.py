@@ -1,11 +1,10 @@
-"""`mlip-auto status` and `mlip-auto report`."""
+"""`mlip-auto status`, `report`, `why` and `export`: what reads a run folder."""
 
 from pathlib import Path
 
 import typer
 from jobflow import JobStore
 
-from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.journal import Journal, JournalEntry
 from mlip_autopipec.execution.launchpad import (
     Note,
@@ -14,10 +13,9 @@ from mlip_autopipec.execution.launchpad import (
     noted_submission,
     open_launchpad,
 )
-from mlip_autopipec.report import read_campaign, summary_text, write_report
+from mlip_autopipec.report import open_project, read_campaign, summary_text, write_report
 from mlip_autopipec.report.release import release_potential
-from mlip_autopipec.settings import get_settings
-from mlip_autopipec.store import open_store
+from mlip_autopipec.store import open_existing
 
 
 def print_status(directory: Path) -> None:
@@ -28,7 +26,7 @@ def print_status(directory: Path) -> None:
     directory
         The run folder.
     """
-    store = _open(directory)
+    store = open_existing(directory)
     typer.echo(summary_text(read_campaign(store)))
     for entry in _failed(directory):
         reason = entry.error.message if entry.error else "no reason recorded"
@@ -46,7 +44,7 @@ def make_report(directory: Path) -> None:
     directory
         The run folder.
     """
-    store = _open(directory)
+    store = open_existing(directory)
     typer.echo(f"wrote {write_report(store, directory / 'report.html')}")
     end = read_campaign(store).end
     released = end is not None and end.verdict != "fail"
@@ -81,11 +79,31 @@ def _print_cluster(note: Note, store: JobStore) -> None:
             typer.echo(f"failed  {job.name} (job {job.number}): {reason}\n        folder: {job.folder}")
 
 
-def _open(directory: Path) -> JobStore:
-    settings = get_settings()
-    if settings.store_uri is None and not (directory / "store.sqlite").is_file():
-        raise StoreError(
-            f"{str(directory)!r} is not a run folder: it has no store.sqlite.",
-            hint="give the folder of a run with --directory.",
-        )
-    return open_store(directory, settings)
+def print_lineage(directory: Path, label: str) -> None:
+    """Print where a label comes from and what it did.
+
+    Parameters
+    ----------
+    directory
+        The run folder.
+    label
+        Its id, or how it begins.
+    """
+    with open_project(directory) as project:
+        typer.echo(project.lineage(label).text())
+
+
+def export_labels(directory: Path, file: Path, *, validation: bool) -> None:
+    """Write labels for other programs.
+
+    Parameters
+    ----------
+    directory
+        The run folder.
+    file
+        The file; its ending says which kind.
+    validation
+        Whether to write the labels of the validation.
+    """
+    with open_project(directory) as project:
+        typer.echo(f"wrote {project.export_labels(file, validation=validation)}")

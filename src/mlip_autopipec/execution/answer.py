@@ -7,7 +7,8 @@ from typing import Any
 from jobflow import Job, JobStore, Response
 from monty.json import MontyDecoder
 
-from mlip_autopipec.execution.journal import JobGrowth
+from mlip_autopipec.execution.journal import JobGrowth, JobKey, JournalEntry
+from mlip_autopipec.execution.spool import Write, write_data_first
 from mlip_autopipec.flows.identity import document_of, identify_document
 
 
@@ -21,16 +22,16 @@ class HeldStore(JobStore):
         # MSONable has methods of the names that JobStore uses for data.
         options: dict[str, Any] = {"save": vars(store)["save"], "load": vars(store)["load"]}
         super().__init__(store.docs_store, vars(store)["additional_stores"], **options)
-        self._held: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.held: list[Write] = []
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Keep a write back."""
-        self._held.append((args, kwargs))
+        self.held.append((args, kwargs))
 
     def release(self) -> None:
         """Do the writes that were kept back."""
-        for args, kwargs in self._held:
-            super().update(*args, **kwargs)
+        for args, kwargs in self.held:
+            write_data_first(self, args, kwargs)
 
 
 def run_job(job: str, store: HeldStore, ancestors: Collection[str]) -> JobGrowth:
@@ -84,6 +85,31 @@ def stored_output(store: JobStore, uuid: str, index: int) -> tuple[bool, Any]:
         # jobflow's way to say that the document points to data which were never written.
         return False, None
     return document is not None, (document or {}).get("output")
+
+
+def is_stored(store: JobStore, key: JobKey, entry: JournalEntry | None) -> bool:
+    """Say whether a job is finished and its output complete in the store.
+
+    The journal of a finished job is written before its document. A document without it comes from another run
+    folder; without an output it belongs to a job whose replacement nobody here knows.
+
+    Parameters
+    ----------
+    store
+        The store.
+    key
+        Id and index of the job.
+    entry
+        What the journal says of it; none if nothing.
+
+    Returns
+    -------
+    bool
+        Whether it need not run.
+    """
+    found, output = stored_output(store, *key)
+    is_journaled = entry is not None and entry.state == "done"
+    return found and (is_journaled or output is not None)
 
 
 def is_settled(store: JobStore, uuid: str) -> bool:

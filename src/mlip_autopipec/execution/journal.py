@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from maggma.core import Store
 from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.store import SqliteStore
+from mlip_autopipec.store.mongo import beside
 
 JobKey = tuple[str, int]
+JOURNAL_KEY = ("uuid", "index")
 
 
 class JobFailure(Document):
@@ -61,12 +64,12 @@ class Journal:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.store = SqliteStore(directory / "journal.sqlite", "journal", key="uuid")
+        self.store = _file(directory)
         self.store.connect()
 
     def write(self, entry: JournalEntry) -> None:
         """Write an entry over the last one of the same job."""
-        self.store.update(entry.model_dump(mode="json"), key=["uuid", "index"])
+        self.store.update(entry.model_dump(mode="json"), key=list(JOURNAL_KEY))
 
     def entries(self) -> list[JournalEntry]:
         """Read all entries, in the order the jobs were first started."""
@@ -76,3 +79,25 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self.store.close()
+
+
+def journal_beside(jobs: Store) -> Store:
+    """Return the collection for the journal of a project beside its documents, to be copied with them.
+
+    Parameters
+    ----------
+    jobs
+        The documents, in a run folder or in MongoDB.
+
+    Returns
+    -------
+    maggma.core.Store
+        The collection, not connected. In MongoDB it is a copy: a run keeps its journal in its folder.
+    """
+    if isinstance(jobs, SqliteStore):
+        return _file(Path(jobs.path).parent)
+    return beside(jobs, "journal")
+
+
+def _file(directory: Path) -> SqliteStore:
+    return SqliteStore(directory / "journal.sqlite", "journal", key="uuid")

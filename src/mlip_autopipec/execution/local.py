@@ -7,6 +7,7 @@ from the journal and the store, and the flows they had answered with are taken u
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,12 +21,13 @@ from maggma.stores import MemoryStore
 from monty.json import MontyEncoder
 
 from mlip_autopipec.errors import ConfigError, OutOfTimeError, StoreError
-from mlip_autopipec.execution.answer import stored_output
+from mlip_autopipec.execution.answer import is_stored
 from mlip_autopipec.execution.folder import clear, locked
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, JobKey, Journal, JournalEntry
 from mlip_autopipec.execution.queue import JobQueue
 from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.slots import Slot
+from mlip_autopipec.execution.spool import store_kept
 from mlip_autopipec.execution.stop import Stop
 from mlip_autopipec.execution.worker import JobOrder
 from mlip_autopipec.flows.identity import document_of, identify_document
@@ -34,6 +36,7 @@ from mlip_autopipec.settings import ResourceRequest, Role
 
 _LOOK = 0.2  # s between two looks at the clock and at Ctrl-C
 
+_MOST_DEATHS = 3  # workers that one job may take with it in a run
 EventKind = Literal["started", "done", "failed", "reused", "skipped"]
 
 
@@ -133,6 +136,7 @@ def run_local(
     queue = JobQueue(workers, memory, resources)
     with locked(directory), stop.listening():
         store.connect()
+        store_kept(directory, store)
         run = _Run(store, directory, queue, stop, on_event or (lambda _: None))
         return run.run(identify_document(document_of(flow)))
 
@@ -164,6 +168,7 @@ class _Run:
         self.same_job: dict[JobKey, list[JobNode]] = {}
         self.known_done: dict[JobKey, bool] = {}
         self.attempted: set[JobKey] = set()
+        self.deaths: Counter[JobKey] = Counter()
         self.free: list[Slot] = []
         self.running: dict[Future[JournalEntry], tuple[JobNode, Slot]] = {}
         self.halted = False
@@ -225,19 +230,8 @@ class _Run:
 
     def _is_done(self, key: JobKey) -> bool:
         if key not in self.known_done:
-            self.known_done[key] = self._is_stored(key)
+            self.known_done[key] = is_stored(self.store, key, self.entries.get(key))
         return self.known_done[key]
-
-    def _is_stored(self, key: JobKey) -> bool:
-        """Whether the output is complete in the store.
-
-        The journal of a finished job is written before its document. A document without it comes from another
-        run folder; without an output it belongs to a job whose replacement nobody here knows.
-        """
-        found, output = stored_output(self.store, *key)
-        entry = self.entries.get(key)
-        is_journaled = entry is not None and entry.state == "done"
-        return found and (is_journaled or output is not None)
 
     def _start(self, node: JobNode) -> None:
         if node.key in self.attempted:
@@ -299,6 +293,10 @@ class _Run:
             entry = future.result()
         except BrokenProcessPool:
             entry = self._bury(node, slot.death())
+            self.deaths[node.key] += 1
+            if self.deaths[node.key] < _MOST_DEATHS:
+                self._start_again(node, future)
+                return
         else:
             self.free.append(slot)
         del self.running[future]
@@ -329,6 +327,14 @@ class _Run:
             hint="the same command goes on from here.",
         )
 
+    def _start_again(self, node: JobNode, future: Future[JournalEntry]) -> None:
+        """Give a job whose worker died another chance: somebody else's memory may have been short."""
+        del self.running[future]
+        self.attempted.discard(node.key)
+        self.queue.free(node)
+        self.queue.put(node)
+        self.schedule.ready.extend(self.same_job.pop(node.key))
+
     def _bury(self, node: JobNode, why: JobFailure) -> JournalEntry:
         entry = self.entries[node.key]
         now = datetime.now(UTC)
@@ -336,7 +342,8 @@ class _Run:
             update={
                 "state": "failed",
                 "ended_at": now.isoformat(),
-                "wall_time": (now - datetime.fromisoformat(entry.started_at)).total_seconds(),
+                # The clock may have been set back.
+                "wall_time": max((now - datetime.fromisoformat(entry.started_at)).total_seconds(), 0.0),
                 "error": why,
             }
         )

@@ -79,13 +79,14 @@ class Slot:
         """
         self._process.join()
         self.kill()
-        if self._started.exception() is not None:
+        code = self._process.exitcode or 0
+        if self._started.exception() is not None and code >= 0:
+            # Not by a signal: it will never start.
             raise CampaignError(
                 "the worker processes do not start.",
                 hint="look at the error above; a script that calls run_local must do so below "
                 "`if __name__ == '__main__':`.",
             )
-        code = self._process.exitcode or 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return JobFailure(
             type="WorkerDied",

@@ -22,7 +22,9 @@ from monty.json import MontyDecoder
 from mlip_autopipec.errors import MLIPError, StoreError
 from mlip_autopipec.execution.answer import HeldStore, run_job
 from mlip_autopipec.execution.journal import JobFailure, JobGrowth, Journal, JournalEntry
+from mlip_autopipec.execution.spool import keep
 from mlip_autopipec.process import die_with_parent
+from mlip_autopipec.store import SqliteStore
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,15 @@ def work(order: JobOrder) -> JournalEntry:
     context = _contexts[0]
     store = HeldStore(context.store)
     began = time.perf_counter()
-    with _inside(context.directory / order.entry.folder) as folder:
+    with inside(context.directory / order.entry.folder) as folder:
         outcome = _attempt(order, store)
         if isinstance(outcome, JobGrowth):
+            kept = _kept(folder, store)
             entry = _ended(order.entry, began, state="done", growth=outcome)
             context.journal.write(entry)
             refused = _release(store)
+            if kept:
+                kept.unlink()
             if refused is None:
                 return entry
             outcome = refused
@@ -110,6 +115,11 @@ def _attempt(order: JobOrder, store: HeldStore) -> JobGrowth | BaseException:
     except (Exception, SystemExit) as error:
         # Whatever a job raises is a result: it goes into the journal and to its error.txt.
         return error
+
+
+def _kept(folder: Path, store: HeldStore) -> Path | None:
+    """Keep the document on this machine until a server has it; the embedded store is as near."""
+    return None if isinstance(store.docs_store, SqliteStore) else keep(folder, store.held)
 
 
 def _release(store: HeldStore) -> Exception | None:
@@ -140,8 +150,24 @@ def _write_traceback(folder: Path, error: BaseException) -> None:
 
 
 @contextmanager
-def _inside(folder: Path) -> Iterator[Path]:
-    """Work in a folder, with all that is printed, by programs too, in its job.log."""
+def inside(folder: Path) -> Iterator[Path]:
+    """Work in a folder, with all that is printed, by programs too, in its job.log.
+
+    Parameters
+    ----------
+    folder
+        The folder; made where there is none.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
     before = Path.cwd()
     streams = (1, os.dup(1)), (2, os.dup(2))
     try:

@@ -86,7 +86,7 @@ class LabelBatchMaker(Maker):
 
 @job(
     output_schema=LabelBatchDoc,
-    data="labels",
+    data=["labels", "failed"],
     name="gather labels",
     config=JobConfig(on_missing_references=OnMissing.NONE, expose_store=True),
 )

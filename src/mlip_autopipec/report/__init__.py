@@ -2,7 +2,18 @@
 
 from mlip_autopipec.report.campaign import Campaign
 from mlip_autopipec.report.html import report_page, write_report
+from mlip_autopipec.report.lineage import Lineage
+from mlip_autopipec.report.project import Project, open_project
 from mlip_autopipec.report.read import read_campaign
 from mlip_autopipec.report.summary import summary_text
 
-__all__ = ["Campaign", "read_campaign", "report_page", "summary_text", "write_report"]
+__all__ = [
+    "Campaign",
+    "Lineage",
+    "Project",
+    "open_project",
+    "read_campaign",
+    "report_page",
+    "summary_text",
+    "write_report",
+]

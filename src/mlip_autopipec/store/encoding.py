@@ -1,7 +1,9 @@
 """Documents as strict JSON text, which every SQLite version can read."""
 
+import hashlib
 import json
 import math
+import re
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +11,7 @@ from bson import ObjectId
 from monty.json import jsanitize
 
 Document = dict[str, Any]
+_PART_OF_MS = re.compile(r'("\$date": "[^"]*\.\d{3})\d+')
 
 
 def encoded(document: Document) -> str:
@@ -56,3 +59,10 @@ def _untagged(value: Document) -> Any:
         if tag == "$numberDouble":
             return float(content)
     return value
+
+
+def digest(document: Document) -> str:
+    """Hash a document: the same in every store that holds it, whatever the order of its fields."""
+    # MongoDB keeps times to the ms.
+    text = _PART_OF_MS.sub(r"\1", encoded(document))
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()

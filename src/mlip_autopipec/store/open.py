@@ -1,38 +1,16 @@
-"""The JobStore of a run folder."""
+"""The JobStore of a run folder, or of a MongoDB."""
 
-from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from jobflow import JobStore
-from maggma.stores import GridFSStore, MongoStore
-from pymongo.errors import PyMongoError
 
 from mlip_autopipec.errors import StoreError
-from mlip_autopipec.settings import Settings
+from mlip_autopipec.settings import Settings, get_settings
+from mlip_autopipec.store.mongo import open_mongo
 from mlip_autopipec.store.sqlite import SqliteStore
 
-
-class PrivateMongoStore(MongoStore):
-    """A MongoDB collection whose name, which logs show, holds no password.
-
-    ``as_dict`` has to carry the whole URI, as workers open the store from it; it travels
-    through pipes, never through files.
-    """
-
-    @property
-    def name(self) -> str:
-        """Where the documents are."""
-        return _public_name(self.uri, self.database, self.collection_name)
-
-
-class PrivateGridFSStore(GridFSStore):
-    """A MongoDB GridFS collection whose name, which logs show, holds no password."""
-
-    @property
-    def name(self) -> str:
-        """Where the files are."""
-        return _public_name(self.uri, self.database, self.collection_name)
+STORE_FILE = "store.sqlite"
+_MONGO = ("mongodb://", "mongodb+srv://")
 
 
 def open_store(directory: Path, settings: Settings | None = None) -> JobStore:
@@ -57,7 +35,7 @@ def open_store(directory: Path, settings: Settings | None = None) -> JobStore:
         The folder cannot be written, or the database cannot be reached.
     """
     if settings is not None and settings.store_uri is not None:
-        return _open_mongo(settings.store_uri.get_secret_value(), settings.store_database)
+        return open_mongo(settings.store_uri.get_secret_value(), settings.store_database)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,33 +43,69 @@ def open_store(directory: Path, settings: Settings | None = None) -> JobStore:
             f"the run folder {directory} cannot be made: {error.strerror}.",
             hint="choose a folder you can write to.",
         ) from error
-    file = directory.resolve() / "store.sqlite"
+    file = directory.resolve() / STORE_FILE
     store = JobStore(SqliteStore(file, "jobs"), additional_stores={"data": SqliteStore(file, "data")})
     store.connect()
     return store
 
 
-def _open_mongo(uri: str, database: str) -> JobStore:
-    try:
-        jobs = PrivateMongoStore(database, "jobs", uri=uri)
-        # GridFS: a packed data set or potential may pass the 16 MB that a MongoDB document may have.
-        data = PrivateGridFSStore(database, "data", uri=uri)
-        store = JobStore(jobs, additional_stores={"data": data})
-        with ExitStack() as on_error:
-            on_error.callback(store.close)
-            store.connect()
-            # jobflow makes no index; without this one each look-up reads the whole collection.
-            jobs.ensure_index("uuid")
-            on_error.pop_all()
-    except (PyMongoError, ValueError) as error:
-        # Not `from error`: the driver's message may quote the URI with its password.
+def is_mongo(place: str | Path) -> bool:
+    """Say whether a place is the URI of a MongoDB and no folder.
+
+    Parameters
+    ----------
+    place
+        A folder or ``mongodb://…``.
+
+    Returns
+    -------
+    bool
+        Whether it is a URI.
+    """
+    return str(place).startswith(_MONGO)
+
+
+def open_existing(place: str | Path) -> JobStore:
+    """Open the store of a project that is there, connected.
+
+    Parameters
+    ----------
+    place
+        Run folder, or ``mongodb://host/database``.
+
+    Returns
+    -------
+    jobflow.JobStore
+        As of `open_store`.
+
+    Raises
+    ------
+    StoreError
+        The folder holds no store and the machine settings name none, or it cannot be opened.
+    """
+    settings = get_settings()
+    if is_mongo(place):
+        return open_mongo(str(place), settings.store_database)
+    if settings.store_uri is None:
+        require_store(Path(place))
+    return open_store(Path(place), settings)
+
+
+def require_store(directory: Path) -> None:
+    """Raise unless a folder holds an embedded store.
+
+    Parameters
+    ----------
+    directory
+        The folder.
+
+    Raises
+    ------
+    StoreError
+        It does not.
+    """
+    if not (directory / STORE_FILE).is_file():
         raise StoreError(
-            f"MongoDB at {_public_name(uri, database, 'jobs')} cannot be used ({type(error).__name__}).",
-            hint="check MLIP_AUTO_STORE_URI and that the server answers.",
-        ) from None
-    return store
-
-
-def _public_name(uri: str | None, database: str | None, collection: str) -> str:
-    hosts = urlsplit(uri or "").netloc.rpartition("@")[2]
-    return f"mongodb://{hosts}/{database}/{collection}"
+            f"{str(directory)!r} is not a run folder: it has no {STORE_FILE}.",
+            hint="give the folder of a run with --directory.",
+        )

@@ -53,7 +53,9 @@ def find_outputs(store: JobStore, *, load: bool = True, **metadata: Any) -> list
         for document in store.query(
             criteria, properties=fields, sort={"completed_at": 1, "index": 1}, load=load
         ):
-            if document["output"] is not None:
+            before = last.get(document["uuid"])
+            # By index, as the clock may have been set back.
+            if document["output"] is not None and (before is None or before["index"] <= document["index"]):
                 last.pop(document["uuid"], None)
                 last[document["uuid"]] = document
         found = [_stored(store, document, load=load) for document in last.values()]

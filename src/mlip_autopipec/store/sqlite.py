@@ -17,17 +17,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import mongomock_ng
 from maggma.core import Sort, Store
 from pydash import get, has, set_
 
 from mlip_autopipec.errors import StoreError
-from mlip_autopipec.store.connection import open_file
+from mlip_autopipec.store.connection import open_file, transaction
 from mlip_autopipec.store.encoding import Document, decoded, encoded
+from mlip_autopipec.store.mongo_language import collection_of, matches, projection
 from mlip_autopipec.store.selection import NOT_PLAIN, plain_values, quoted, value_of
+from mlip_autopipec.store.table import add_index, create_table, indexed_fields
 
-# Not "index", the number of a replacement: SQLite would search by it, and it is 1 almost everywhere.
-_INDEXED = ("uuid", "name", "blob_uuid")
 _PAGE_ROWS = 50
 
 
@@ -100,8 +99,9 @@ class SqliteStore(Store):
                     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (self.collection_name,)
                 ).fetchone()
                 if found is None:
-                    self._create()
-                self._read_columns()
+                    with transaction(self._collection) as connection:
+                        create_table(connection, self.collection_name)
+                self._columns = indexed_fields(self._collection, self.collection_name)
         except StoreError:
             self.close()
             raise
@@ -162,17 +162,17 @@ class SqliteStore(Store):
             The documents, in the order they were first written unless sorted.
         """
         criteria = criteria or {}
-        projection = _projection(properties)
+        shown = projection(properties)
         if sort or skip:
             order = [(field, direction.value if isinstance(direction, Sort) else direction)
                      for field, direction in (sort or {}).items()]  # fmt: skip
             rows = [decoded(text) for _, text in self._rows(criteria)]
-            found = _mongo(rows).find(criteria, projection, sort=order or None, skip=skip, limit=limit)
+            found = collection_of(rows).find(criteria, shown, sort=order or None, skip=skip, limit=limit)
             yield from found
             return
         remaining = limit or math.inf
         for page in self._pages(criteria):
-            for document in _mongo(page).find(criteria, projection):
+            for document in collection_of(page).find(criteria, shown):
                 yield document
                 remaining -= 1
                 if not remaining:
@@ -197,7 +197,7 @@ class SqliteStore(Store):
         prepared = [
             self._prepared(document, fields) for document in (docs if isinstance(docs, list) else [docs])
         ]
-        with self._guard("written"), self._transaction() as connection:
+        with self._guard("written"), transaction(self._collection) as connection:
             for identity, text in prepared:
                 row = self._existing(identity)
                 if row is None:
@@ -213,8 +213,8 @@ class SqliteStore(Store):
         criteria
             Mongo filter.
         """
-        with self._guard("written"), self._transaction() as connection:
-            doomed = [(row,) for row, text in self._rows(criteria) if _matches(criteria, decoded(text))]
+        with self._guard("written"), transaction(self._collection) as connection:
+            doomed = [(row,) for row, text in self._rows(criteria) if matches(criteria, decoded(text))]
             connection.executemany(f"DELETE FROM {self._table} WHERE id = ?", doomed)  # noqa: S608
 
     def ensure_index(self, key: str, unique: bool = False) -> bool:
@@ -233,11 +233,11 @@ class SqliteStore(Store):
             True: the index exists.
         """
         with self._guard("written"):
-            self._read_columns()
+            self._columns = indexed_fields(self._collection, self.collection_name)
             if key not in self._columns:
-                with self._transaction() as connection:
-                    self._add_column(connection, key, unique=unique)
-                self._read_columns()
+                with transaction(self._collection) as connection:
+                    add_index(connection, self.collection_name, key, unique=unique)
+                self._columns = indexed_fields(self._collection, self.collection_name)
         return True
 
     def groupby(
@@ -304,33 +304,6 @@ class SqliteStore(Store):
         """Open the collection again; see `as_dict`."""
         return cls(**{name: value for name, value in d.items() if not name.startswith("@")})
 
-    def _create(self) -> None:
-        with self._transaction() as connection:
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {self._table} (id INTEGER PRIMARY KEY, doc TEXT NOT NULL)"
-            )
-            for field in _INDEXED:
-                self._add_column(connection, field)
-
-    def _add_column(self, connection: sqlite3.Connection, field: str, *, unique: bool = False) -> None:
-        column = quoted(f"@{field}")
-        # Inside the transaction: another process may have added it since we looked.
-        if f"@{field}" not in self._table_columns(connection):
-            connection.execute(
-                f"ALTER TABLE {self._table} ADD COLUMN {column} AS ({value_of(field)}) VIRTUAL"
-            )
-        index = quoted(f"{self.collection_name}@{field}")
-        connection.execute(
-            f"CREATE {'UNIQUE' if unique else ''} INDEX IF NOT EXISTS {index} ON {self._table} ({column})"
-        )
-
-    def _table_columns(self, connection: sqlite3.Connection) -> list[str]:
-        return [str(row[1]) for row in connection.execute(f"PRAGMA table_xinfo({self._table})")]
-
-    def _read_columns(self) -> None:
-        names = [name for name in self._table_columns(self._collection) if name.startswith("@")]
-        self._columns = {name[1:]: quoted(name) for name in names}
-
     def _prepared(self, document: Document, fields: list[str]) -> tuple[Document, str]:
         """Return the identity of a document and its text."""
         text = encoded(document)
@@ -348,7 +321,7 @@ class SqliteStore(Store):
 
     def _existing(self, identity: Document) -> int | None:
         for row, text in self._rows(identity):
-            if _matches(identity, decoded(text)):
+            if matches(identity, decoded(text)):
                 return row
         return None
 
@@ -387,20 +360,6 @@ class SqliteStore(Store):
             last = rows[-1][0]
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Take the write lock first, so that looking and writing are one step among several writers."""
-        connection = self._collection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            # A full disk may have rolled back already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-    @contextmanager
     def _guard(self, verb: str) -> Iterator[None]:
         try:
             yield
@@ -409,21 +368,3 @@ class SqliteStore(Store):
                 f"the store {self.path} cannot be {verb}: {error}.",
                 hint="check that its folder exists on a local disk, is writable and has free space.",
             ) from error
-
-
-def _projection(properties: Document | list[str] | None) -> Document:
-    if not properties:
-        return {"_id": 0}
-    wanted = properties if isinstance(properties, dict) else dict.fromkeys(properties, 1)
-    return {**wanted, "_id": 0}
-
-
-def _mongo(documents: list[Document]) -> Any:
-    collection: Any = mongomock_ng.MongoClient().db["rows"]
-    if documents:
-        collection.insert_many(documents)
-    return collection
-
-
-def _matches(criteria: Document, document: Document) -> bool:
-    return next(iter(_mongo([document]).find(criteria, {"_id": 1})), None) is not None

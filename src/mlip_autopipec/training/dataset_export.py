@@ -130,7 +130,7 @@ def to_pacemaker_frame(labels: Sequence[LabelledStructure], path: Path, e0: Mapp
     missing = sorted({symbol for item in labels for symbol in item.label.structure.symbols} - e0.keys())
     if missing:
         raise FitError(f"element {', '.join(missing)} has no E0; known: {', '.join(sorted(e0)) or 'none'}.")
-    frame = _pandas().DataFrame(
+    frame = import_pandas("what Pacemaker reads are").DataFrame(
         {
             "ase_atoms": [item.label.structure.to_ase() for item in labels],
             "energy_corrected": [
@@ -146,12 +146,29 @@ def to_pacemaker_frame(labels: Sequence[LabelledStructure], path: Path, e0: Mapp
     return path
 
 
-def _pandas() -> Any:
+def import_pandas(what: str) -> Any:
+    """Import pandas, which comes with python-ace.
+
+    Parameters
+    ----------
+    what
+        What its data frames are, for the message: ``"the tables of a project are"``.
+
+    Returns
+    -------
+    module
+        pandas.
+
+    Raises
+    ------
+    MissingProgramError
+        It is not installed.
+    """
     try:
         import pandas as pd
     except ImportError as error:
         raise MissingProgramError(
-            "pandas, whose data frames Pacemaker reads, is not installed.",
+            f"pandas is not installed; {what} its data frames.",
             hint="install it together with python-ace: pip install 'mlip_autopipec[pacemaker]'.",
         ) from error
     return pd

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, get_args
 
+import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
@@ -32,17 +33,17 @@ def read_labelled(
     forces_key: str = "forces",
     stress_key: str = "stress",
 ) -> LabelBatchDoc:
-    """Read structures with energies and forces from an extended XYZ file.
+    """Read structures with energies and forces from an extended XYZ file or an ASE database.
 
-    What :func:`~.dataset_export.to_extxyz` wrote about a label (id, origin, group …) is read again; other
-    structures get the name of the file and their number as id and the origin ``user``. Free atoms, that is
-    single atoms without periodicity or with ``config_type`` isolated_atom (or IsolatedAtom), get the origin
-    ``isolated_atom``.
+    What :func:`~.dataset_export.to_extxyz` or ``to_ase_db`` wrote about a label (id, origin, group …) is read
+    again; other structures get the name of the file and their number as id and the origin ``user``. Free
+    atoms, that is single atoms without periodicity or with ``config_type`` isolated_atom (or IsolatedAtom),
+    get the origin ``isolated_atom``.
 
     Parameters
     ----------
     path
-        The file; may be gzipped (``.gz``).
+        The file; an ASE database if it ends with ``.db``, else extended XYZ, perhaps gzipped (``.gz``).
     fingerprint
         Conditions under which the labels were made; the file does not say.
     energy_key
@@ -96,16 +97,28 @@ def read_labelled(
 def _frames(path: Path) -> list[Atoms]:
     if not path.is_file():
         raise StructureError(f"the file {str(path)!r} does not exist.", hint="check its name and folder.")
+    kind = "ASE database" if path.suffix == ".db" else "extended XYZ"
     try:
-        found = ase.io.read(path, index=":", format="extxyz")
+        found = _rows(path) if path.suffix == ".db" else ase.io.read(path, index=":", format="extxyz")
     except Exception as error:  # a parser may raise anything
         raise StructureError(
-            f"{path.name!r} cannot be read as extended XYZ: {type(error).__name__}: {error}",
+            f"{path.name!r} cannot be read as {kind}: {type(error).__name__}: {error}",
             hint="open it with `ase gui` to see what is wrong.",
         ) from error
     if not found:
         raise StructureError(f"{path.name!r} holds no structure.")
     return list(found)
+
+
+def _rows(path: Path) -> list[Atoms]:
+    """Read a database; ``data``, which keeps every text, goes before the key-value pairs."""
+    found = []
+    with ase.db.connect(path) as database:
+        for row in database.select():
+            atoms = row.toatoms()
+            atoms.info = {**row.key_value_pairs, **row.data}
+            found.append(atoms)
+    return found
 
 
 def _structure(atoms: Atoms, where: str) -> AtomicStructure:
