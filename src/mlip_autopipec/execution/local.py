@@ -295,6 +295,7 @@ class _Run:
             entry = self._bury(node, slot.death())
             self.deaths[node.key] += 1
             if self.deaths[node.key] < _MOST_DEATHS:
+                self.entries[node.key] = entry
                 self._start_again(node, future)
                 return
         else:
