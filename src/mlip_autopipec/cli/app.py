@@ -23,6 +23,7 @@ app.add_typer(setup, name="setup")
 
 Config = Annotated[Path, typer.Argument(help="Configuration file.", show_default=True)]
 Folder = Annotated[Path, typer.Option("--directory", "-d", help="Run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 CONFIG = Path("config.yaml")
 RUN = Path("run")
 
@@ -114,6 +115,18 @@ def probe(
     from mlip_autopipec.cli.probe import probe_oracle
 
     probe_oracle(config, directory, workers)
+
+
+@app.command()
+def doctor(
+    only: Annotated[list[str] | None, typer.Argument(help="What to examine; default: everything.")] = None,
+    directory: Folder = RUN,
+    as_json: Json = False,
+) -> None:
+    """Run every program on a tiny case; say what works, what is missing and how to get it."""
+    from mlip_autopipec.cli.doctor.command import print_findings
+
+    print_findings(directory, only or [], as_json)
 
 
 @setup.command("qe")
