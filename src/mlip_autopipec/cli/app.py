@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from traceback import print_exc
+from traceback import format_exc
 from typing import Annotated
 
 import typer
@@ -41,32 +41,39 @@ def options(
 
 @app.command()
 def init(
-    composition: Annotated[str, typer.Argument(help="Formula: Si, NaCl, Cu3Au.")] = "Si",
+    composition: Annotated[
+        str | None, typer.Argument(help="Formula: Si, NaCl, Cu3Au. Asked for on a terminal.")
+    ] = None,
     config: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = CONFIG,
     calculator: Annotated[
         str | None, typer.Option(help="Label by this ASE calculator (e.g. emt) instead of pw.x.")
     ] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", "-t", help="minimal, standard, alloy or production.")
+    ] = None,
 ) -> None:
-    """Write a configuration to start from."""
-    from mlip_autopipec.cli.init import write_config
+    """Write a configuration to start from, and the schema by which editors complete it."""
+    from mlip_autopipec.cli.init import ask, write_config
 
-    write_config(config, composition, calculator)
+    if composition is None and calculator is None and template is None and sys.stdin.isatty():
+        composition, calculator, template = ask()
+    write_config(config, composition or "Si", calculator, template or "standard")
 
 
 @app.command()
-def check(config: Config = CONFIG) -> None:
+def check(config: Config = CONFIG, as_json: Json = False) -> None:
     """Check a configuration and the programs it needs; run nothing."""
     from mlip_autopipec.cli.check import check_config
 
-    check_config(config)
+    check_config(config, as_json=as_json)
 
 
 @app.command()
-def explain(config: Config = CONFIG) -> None:
+def explain(config: Config = CONFIG, as_json: Json = False) -> None:
     """Print every value that will be used, and where it comes from."""
     from mlip_autopipec.cli.explain import explain_config
 
-    explain_config(config)
+    explain_config(config, as_json=as_json)
 
 
 @app.command()
@@ -88,19 +95,28 @@ def run(
 
 
 @app.command()
-def status(directory: Folder = RUN) -> None:
+def status(directory: Folder = RUN, as_json: Json = False) -> None:
     """Say where a campaign stands."""
     from mlip_autopipec.cli.status import print_status
 
-    print_status(directory)
+    print_status(directory, as_json=as_json)
 
 
 @app.command()
-def report(directory: Folder = RUN) -> None:
+def report(
+    directory: Folder = RUN,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again whenever the store changes.")
+    ] = False,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks.")] = 5.0,
+) -> None:
     """Write report.html, one self-contained page."""
     from mlip_autopipec.cli.status import make_report
 
-    make_report(directory)
+    try:
+        make_report(directory, watch=every if watch else None)
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(_INTERRUPTED) from interrupt
 
 
 @app.command()
@@ -115,6 +131,59 @@ def probe(
     from mlip_autopipec.cli.probe import probe_oracle
 
     probe_oracle(config, directory, workers)
+
+
+@app.command()
+def validate(
+    potential: Annotated[Path, typer.Argument(help="potential.yaml (with .asi beside it) or .yace.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="Material, oracle and limits.")] = CONFIG,
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="Folder for the labels.")] = Path(
+        "validation"
+    ),
+    e0: Annotated[
+        list[str] | None, typer.Option(help="Energy of a free atom, Cu=-3.21 [eV]; default: matched.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Worker slots.")] = None,
+) -> None:
+    """Judge a potential file, yours or someone else's, against the oracle of a configuration."""
+    from mlip_autopipec.cli.validate import validate_potential
+
+    validate_potential(potential, config, directory, e0 or [], workers)
+
+
+@app.command()
+def export(
+    target: Annotated[
+        Path, typer.Argument(help="labels.extxyz[.gz], .db, .pckl.gzip; or a folder for the potential.")
+    ],
+    directory: Folder = RUN,
+    validation: Annotated[bool, typer.Option("--validation", help="Labels of the validation.")] = False,
+) -> None:
+    """Write the labels, or the potential, for other programs."""
+    from mlip_autopipec.cli.export import export as write
+
+    write(target, directory, validation=validation)
+
+
+@app.command()
+def schema(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default: print it.")] = None,
+) -> None:
+    """Print the JSON schema of the configuration, for editors."""
+    from mlip_autopipec.cli.schema import write_schema
+
+    write_schema(output)
+
+
+@app.command()
+def eject(
+    config: Config = CONFIG,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Script to write.")] = Path("campaign.py"),
+) -> None:
+    """Write the Python script that does what a configuration does, to be edited."""
+    from mlip_autopipec.cli.eject import write_script
+
+    write_script(config, output)
 
 
 @app.command()
@@ -146,11 +215,28 @@ def setup_pacemaker() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error on purpose ends in its message, its hint and its exit code."""
+    """Run the command line; an error ends in its message, its hint, where its traceback is, and its code."""
     try:
         app()
     except MLIPError as error:
-        if "--traceback" in sys.argv:  # typer's context is gone by now
-            print_exc()
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _tell(str(error), error.exit_code)
+    except Exception as error:
+        _tell(f"unexpected {type(error).__name__}: {error}\nhint: report it with the traceback.", 1)
+
+
+def _tell(message: str, code: int) -> None:
+    """End with an error."""
+    from mlip_autopipec.settings import home
+
+    trace = format_exc()
+    if "--traceback" in sys.argv:  # typer's context is gone by now
+        typer.echo(trace, err=True)
+    typer.echo(f"error: {message}", err=True)
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+        path = home() / "traceback.txt"
+        path.write_text(trace, encoding="utf-8")
+        typer.echo(f"traceback: {path}", err=True)
+    except OSError as problem:  # a full disk must not hide the first error
+        typer.echo(f"traceback: not written, {problem.strerror}; --traceback shows it", err=True)
+    sys.exit(code)

@@ -3,6 +3,6 @@
 from mlip_autopipec.report.campaign import Campaign
 from mlip_autopipec.report.html import report_page, write_report
 from mlip_autopipec.report.read import read_campaign
-from mlip_autopipec.report.summary import summary_text
+from mlip_autopipec.report.summary import summary_data, summary_text
 
-__all__ = ["Campaign", "read_campaign", "report_page", "summary_text", "write_report"]
+__all__ = ["Campaign", "read_campaign", "report_page", "summary_data", "summary_text", "write_report"]

@@ -81,7 +81,7 @@ def try_pacemaker(command: str, evaluator: str = "tensorpot") -> PotentialDoc:
             return maker.fit([copper_cells()], Path(scratch))
         except MLIPError as error:
             raise MissingProgramError(
-                f"{command!r} does not work here: {error.args[0]}", hint=PACEMAKER_HINT
+                f"{command!r} does not work here: {error}", hint=PACEMAKER_HINT
             ) from error
 
 
