@@ -60,6 +60,8 @@ programs:
 	command -v pw.x >/dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	  quantum-espresso quantum-espresso-data libopenblas0-serial; }
+	command -v chromium >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
 clean:
 	rm -rf $(VENV) $(RUN_DIR) build dist

@@ -55,7 +55,7 @@ class GivenValidationMaker(Maker):
         return Flow([crystals, labels, potential, validation], output=validation.output, name=self.name)
 
 
-@job(output_schema=SelectionDoc, data=["candidates"])
+@job(output_schema=SelectionDoc, data=["candidates"], name="list crystals")
 def list_crystals(structures: list[AtomicStructure]) -> SelectionDoc:
     """List the crystals for the oracle.
 
