@@ -6,13 +6,14 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test test-pacemaker lint types docs-reference programs clean
+.PHONY: help demo demo-fast test test-pacemaker lint types docs docs-reference programs clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
 	@echo "make demo-fast  copper by ASE's EMT potential (not DFT): the same loop, about 2 minutes"
 	@echo "make test       linters, types, import rules and tests"
 	@echo "make test-pacemaker  installs pacemaker with TensorFlow (2 GB) and runs the tests that need it"
+	@echo "make docs       the documentation site in site/; warnings are errors"
 	@echo "make programs   apt-get the programs that some tests need (root)"
 
 $(BIN)/uv:
@@ -51,6 +52,9 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs-reference: $(VENV)/.run
 	sed -i '/^| /,$$d' docs/configuration.md
