@@ -15,7 +15,10 @@ import pytest
 from ase.build import bulk
 
 from mlip_autopipec.ace import AceCalculator, AcePotential
+from mlip_autopipec.cli.export import write_frame
+from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.journal import Journal
+from mlip_autopipec.report import Campaign
 from mlip_autopipec.schemas import CampaignDoc
 from mlip_autopipec.store import find_outputs, open_store
 
@@ -214,13 +217,13 @@ def test_labels_and_potential_are_exported(finished):
 
 def test_a_run_that_has_nothing_yet_has_nothing_to_export(tmp_path):
     open_store(tmp_path / "run").close()
-    for target, said in (
-        ("labels.extxyz", "holds no such label yet"),
-        ("mine", "has no potential to deliver"),
-    ):
+    empty = {"labels.extxyz": "holds no such label yet", "mine": "has no potential to deliver"}
+    for target, said in empty.items():
         done = call(tmp_path, "export", target)
         assert done.returncode == 6
         assert said in done.stderr
+    with pytest.raises(StoreError, match="needs E0, which is known after the first fit"):
+        write_frame([], Campaign(), tmp_path / "x.pckl.gzip")
 
 
 @pytest.mark.parametrize(("name", "gamma"), [("potential.yaml", True), ("theirs.yace", False)])

@@ -56,7 +56,7 @@ def export(target: Path, directory: Path, *, validation: bool) -> None:
 
 def _writer(target: Path) -> Writer:
     if target.name.endswith((".pckl.gzip", ".pkl.gz")):
-        return _frame
+        return write_frame
     if target.suffix == ".db":
         return lambda labels, _, path: to_ase_db(labels, path)
     if target.name.endswith(_ENDINGS[:4]):
@@ -67,7 +67,28 @@ def _writer(target: Path) -> Writer:
     )
 
 
-def _frame(labels: list[LabelledStructure], campaign: Campaign, path: Path) -> Path:
+def write_frame(labels: list[LabelledStructure], campaign: Campaign, path: Path) -> Path:
+    """Write Pacemaker's data frame with the E0 of a campaign.
+
+    Parameters
+    ----------
+    labels
+        The labels.
+    campaign
+        Where they come from.
+    path
+        The file.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    StoreError
+        The campaign has not fitted yet.
+    """
     if campaign.potential is None:
         raise StoreError("Pacemaker's data frame needs E0, which is known after the first fit.")
     return to_pacemaker_frame(labels, path, campaign.potential.e0)
