@@ -66,6 +66,7 @@ def test_the_troubleshooting_page_quotes_errors_that_are_raised():
 
 
 @pytest.mark.xdist_group("notebooks")
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.parent.name)
 def test_a_notebook_runs_and_is_kept_with_its_pictures(path):

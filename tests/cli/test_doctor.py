@@ -235,10 +235,13 @@ def test_a_pacemaker_that_does_not_fit(machine, script):
     assert "does not work here" in said
 
 
-def test_vasp_is_looked_for_and_not_run(machine, script):
+def test_vasp_is_looked_for_and_not_run(machine, script, monkeypatch):
     state, said = found("VASP", machine(vasp_command=script("vasp_std", "raise SystemExit(1)")))
     assert (state, "not run" in said) == ("warning", True)
     assert found("VASP", machine(vasp_command="no_vasp"))[0] == "missing"
+    monkeypatch.setitem(sys.modules, "atomate2", None)
+    state, said = found("VASP", machine(vasp_command="no_vasp"))
+    assert (state, "pip install 'mlip_autopipec[vasp]'" in said) == ("missing", True)
 
 
 def test_a_database_that_does_not_answer(machine):

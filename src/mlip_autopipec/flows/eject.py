@@ -12,6 +12,7 @@ from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.flows.build import Plan, ResolvedValue
 
 _WIDTH = 100
+_NAME = 24  # kept free for the name of a field before it
 _INDENT = "    "
 _ALWAYS = ("calculator",)
 _PLAIN = (str, int, float, bool, type(None))
@@ -166,7 +167,7 @@ def _home(cls: type) -> str:
 
 def _joined(left: str, items: list[str], right: str, depth: int) -> str:
     line = f"{left}{', '.join(items)}{right}"
-    if not items or (len(line) + len(_INDENT) * depth <= _WIDTH and "\n" not in line):
+    if not items or (len(line) + len(_INDENT) * depth <= _WIDTH - _NAME and "\n" not in line):
         return line
     inside = _INDENT * (depth + 1)
     body = "".join(f"{inside}{item},\n" for item in items)

@@ -1,5 +1,6 @@
 """Programs, each run on a tiny case."""
 
+import importlib.util
 import shutil
 import time
 from pathlib import Path
@@ -171,6 +172,8 @@ def probe_vasp(machine: Machine) -> Finding:
     Finding
         Its path.
     """
+    if importlib.util.find_spec("atomate2") is None:
+        return Finding("VASP", "missing", "the VASP oracle needs atomate2", VASP_HINT)
     command = machine.settings.vasp_command or vasp_command()
     program = Executable(command).argv()[0]
     path = shutil.which(program)
