@@ -6,7 +6,7 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test test-pacemaker test-slurm test-chaos lint types docs-reference programs bench bench-full clean
+.PHONY: help demo demo-fast test test-pacemaker test-slurm test-chaos lint types docs docs-reference programs bench bench-full clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-full all of them, hours; tables in docs/benchmarks"
 	@echo "make test-slurm      installs Slurm (root, Debian) and runs a campaign by qlaunch, 3 to 10 minutes"
 	@echo "make test-chaos      kills small campaigns a hundred times; about 10 minutes"
+	@echo "make docs       the documentation site in site/; warnings are errors"
 	@echo "make programs   apt-get the programs that some tests need (root)"
 
 $(BIN)/uv:
@@ -65,6 +66,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 docs-reference: $(VENV)/.run
 	sed -i '/^| /,$$d' docs/configuration.md
 	$(BIN)/python -m mlip_autopipec.config.reference >> docs/configuration.md
@@ -73,6 +77,8 @@ programs:
 	command -v pw.x >/dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	  quantum-espresso quantum-espresso-data libopenblas0-serial; }
+	command -v chromium >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
 # One BLAS thread: the benchmarks compare, and threads that wait for each other compare badly.
 BENCH := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks

@@ -10,13 +10,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
 from ase.build import bulk
 
 from mlip_autopipec.ace import AceCalculator, AcePotential
+from mlip_autopipec.cli.export import write_frame
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.journal import Journal
-from mlip_autopipec.report import open_project
+from mlip_autopipec.report import Campaign, open_project
 from mlip_autopipec.schemas import CampaignDoc
 from mlip_autopipec.store import find_outputs, open_store
 from mlip_autopipec.training.dataset_import import read_labelled
@@ -317,3 +320,82 @@ def test_labels_that_worked_survive_an_oracle_that_fails_later(tmp_path):
     code, out, err = finish(start(tmp_path))
     assert code == 7, out + err
     assert len(labels_done(tmp_path / "run")) == 6  # five dimers and the free atom
+
+
+def call(folder, *words):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run(
+        [MLIP_AUTO, *words], cwd=folder, capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_status_as_json_speaks_of_the_domain(finished):
+    folder, _ = finished
+    found = json.loads(call(folder, "status", "--json").stdout)
+    assert found["stop_reason"] == "no_halt"
+    assert found["labels"]["training"] == campaign_of(folder / "run").n_training_labels
+    assert found["generations"][-1]["n_halts"] == 0
+    assert found["failed_jobs"] == []
+    assert found["training_errors"]["energy_rmse"] < 0.02
+
+
+def test_labels_and_potential_are_exported(finished):
+    folder, _ = finished
+    n_labels = campaign_of(folder / "run").n_training_labels
+    for name in ("labels.extxyz", "labels.db", "labels.pckl.gzip"):
+        done = call(folder, "export", name)
+        assert f"{n_labels} labels" in done.stdout, done.stderr
+    frames = ase.io.read(folder / "labels.extxyz", ":")
+    assert len(frames) == n_labels
+    assert np.isfinite([atoms.get_potential_energy() for atoms in frames]).all()
+    done = call(folder, "export", "--validation", "held-out.extxyz.gz")
+    assert f"{campaign_of(folder / 'run').n_validation_labels} labels" in done.stdout
+    assert call(folder, "export", "mine").returncode == 0
+    assert (folder / "mine" / "potential.yace").is_file()
+    unknown = call(folder, "export", "labels.cif")
+    assert unknown.returncode == 2
+    assert "accepted endings: .extxyz" in unknown.stderr
+    refused = call(folder, "export", "config.yaml/labels.extxyz")
+    assert refused.returncode == 6
+    assert "cannot be written" in refused.stderr
+
+
+def test_a_run_that_has_nothing_yet_has_nothing_to_export(tmp_path):
+    open_store(tmp_path / "run").close()
+    empty = {"labels.extxyz": "holds no such label yet", "mine": "has no potential to deliver"}
+    for target, said in empty.items():
+        done = call(tmp_path, "export", target)
+        assert done.returncode == 6
+        assert said in done.stderr
+    with pytest.raises(StoreError, match="needs E0, which is known after the first fit"):
+        write_frame([], Campaign(), tmp_path / "x.pckl.gzip")
+
+
+@pytest.mark.parametrize(("name", "gamma"), [("potential.yaml", True), ("theirs.yace", False)])
+def test_a_potential_file_is_validated(finished, name, gamma):
+    folder, _ = finished
+    potential = folder / "run" / "potential"
+    (potential / "theirs.yace").write_bytes((potential / "potential.yace").read_bytes())
+    done = call(folder, "validate", str(potential / name), "-d", "judged", "-w", "2")
+    assert done.returncode == 0, done.stderr
+    assert "pass  bulk modulus" in done.stdout
+    doc = json.loads((folder / "judged" / "validation.json").read_text())
+    assert doc["verdict"] in ("pass", "warn")
+    assert (doc["stability"]["gamma_max"] is not None) == gamma
+    (point,) = doc["held_out"]["learning_curve"]
+    assert point["method"] == "given"
+
+
+def test_a_potential_that_is_not_good_enough_is_rejected(finished):
+    folder, _ = finished
+    strict = folder / "strict.yaml"
+    strict.write_text((folder / "config.yaml").read_text().replace("0.02,", "1.0e-9,"))
+    words = ("-c", "strict.yaml", "-d", "judged", "-w", "2")
+    done = call(folder, "validate", "run/potential/potential.yaml", *words)
+    assert done.returncode == 8
+    assert "fail  held-out energy RMSE" in done.stdout
+    bad = folder / "bad.yace"
+    bad.write_text("nothing")
+    done = call(folder, "validate", "bad.yace", "-d", "judged", "-w", "2")
+    assert done.returncode == 7
+    assert "the validation did not end: take given potential" in done.stderr

@@ -1,11 +1,17 @@
 """The command line as a user meets it: real processes, real files, exit codes."""
 
+import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from mlip_autopipec.config import load_config
+from mlip_autopipec.flows.build import plan
 
 MLIP_AUTO = str(Path(sys.executable).with_name("mlip-auto"))
 
@@ -108,3 +114,91 @@ def test_a_run_folder_that_cannot_be_made_is_refused(tmp_path):
 
 def test_an_unknown_option_is_a_usage_error(tmp_path):
     assert call("run", "--nonsense", cwd=tmp_path).returncode == 2
+
+
+def test_an_error_is_two_lines_and_the_path_of_its_traceback(tmp_path):
+    done = call("check", "nowhere.yaml", cwd=tmp_path, env={"MLIP_AUTO_HOME": str(tmp_path / "home")})
+    error, hint, where = done.stderr.splitlines()
+    assert error.startswith("error: configuration file 'nowhere.yaml' cannot be read")
+    assert hint.startswith("hint: ")
+    path = Path(where.removeprefix("traceback: "))
+    assert path.parent == tmp_path / "home"
+    assert "ConfigError" in path.read_text()
+    kept = call("check", "nowhere.yaml", cwd=tmp_path, env={"MLIP_AUTO_HOME": "/proc/nowhere"})
+    assert "traceback: not written" in kept.stderr
+    assert kept.returncode == 2
+
+
+def test_an_error_that_nobody_expected_is_told_alike(tmp_path):
+    code = (
+        "import sys; from mlip_autopipec.cli import app as a; "
+        "a.app.command('boom')(lambda: {}['key']); sys.argv = ['mlip-auto', 'boom']; a.main()"
+    )
+    environment = {**os.environ, "MLIP_AUTO_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: unexpected KeyError: 'key'\nhint: report it")
+
+
+@pytest.mark.parametrize("template", ["minimal", "standard", "alloy", "production"])
+def test_every_template_is_accepted_and_names_its_schema(tmp_path, template):
+    words = ("init", "Cu3Au", "--calculator", "emt", "--template", template)
+    assert call(*words, cwd=tmp_path).returncode == 0
+    text = (tmp_path / "config.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=mlip-auto.schema.json\n")
+    assert plan(load_config(tmp_path / "config.yaml"), tmp_path).elements == ["Au", "Cu"]
+    schema = json.loads((tmp_path / "mlip-auto.schema.json").read_text())
+    assert set(yaml.safe_load(text)) <= schema["properties"].keys()
+
+
+def test_init_refuses_an_unknown_template(tmp_path):
+    done = call("init", "Si", "-t", "nonsense", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'template' must be one of minimal, standard, alloy, production, got 'nonsense'" in done.stderr
+
+
+def test_init_asks_on_a_terminal(tmp_path):
+    parent, child = pty.openpty()
+    process = subprocess.Popen([MLIP_AUTO, "init"], cwd=tmp_path, stdin=child, stdout=child, stderr=child)
+    os.close(child)
+    os.write(parent, b"Cu\nemt\nminimal\n")
+    assert process.wait(timeout=60) == 0
+    os.close(parent)
+    text = (tmp_path / "config.yaml").read_text()
+    assert "composition: Cu\n" in text
+    assert "calculator: emt" in text
+
+
+def test_the_schema_is_printed_or_written_and_describes_units(tmp_path):
+    printed = call("schema", cwd=tmp_path)
+    schema = json.loads(printed.stdout)
+    assert schema["additionalProperties"] is False
+    assert "[Å]" in schema["$defs"]["TrainingConfig"]["properties"]["cutoff"]["description"]
+    call("schema", "-o", "schema.json", cwd=tmp_path)
+    assert (tmp_path / "schema.json").read_text() == printed.stdout
+    assert call("schema", "-o", "no/schema.json", cwd=tmp_path).returncode == 6
+
+
+def test_check_and_explain_as_json(tmp_path):
+    call("init", "Cu", "--calculator", "emt", cwd=tmp_path)
+    checked = json.loads(call("check", "--json", cwd=tmp_path).stdout)
+    assert checked["material"] == "Cu4"
+    rows = {row["path"]: row for row in json.loads(call("explain", "--json", cwd=tmp_path).stdout)}
+    assert rows["training.cutoff"]["source"] == "inferred"
+    assert rows["training.cutoff"]["unit"] == "Å"
+
+
+def test_eject_writes_a_script_once(tmp_path):
+    call("init", "Cu", "--calculator", "emt", cwd=tmp_path)
+    assert call("eject", cwd=tmp_path).returncode == 0
+    assert "AseStaticMaker" in (tmp_path / "campaign.py").read_text()
+    again = call("eject", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_completion_is_there_for_bash(tmp_path):
+    environment = {"_MLIP_AUTO_COMPLETE": "complete_bash", "COMP_WORDS": "mlip-auto doc", "COMP_CWORD": "1"}
+    assert call(cwd=tmp_path, env=environment).stdout.split() == ["doctor"]

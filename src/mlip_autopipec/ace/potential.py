@@ -163,7 +163,7 @@ class PotentialRecord(Protocol):
         """Its baseline."""
 
     def write(self, directory: Path) -> Path:
-        """Write its files and return the ``.yaml``."""
+        """Write its files and return the one to load."""
 
 
 def load_potential(record: PotentialRecord, directory: Path) -> AcePotential:
@@ -188,7 +188,8 @@ def load_potential(record: PotentialRecord, directory: Path) -> AcePotential:
     """
     yaml = record.write(directory)
     baseline = None if record.baseline is None else PairBaseline.from_record(record.baseline)
-    return AcePotential(yaml, yaml.with_suffix(".asi"), baseline)
+    active_set = yaml.with_suffix(".asi")
+    return AcePotential(yaml, active_set if active_set.is_file() else None, baseline)
 
 
 class AceCalculator(Calculator):

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from traceback import print_exc
+from traceback import format_exc
 from typing import Annotated
 
 import typer
@@ -25,6 +25,7 @@ app.add_typer(store, name="store")
 
 Config = Annotated[Path, typer.Argument(help="Configuration file.", show_default=True)]
 Folder = Annotated[Path, typer.Option("--directory", "-d", help="Run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 CONFIG = Path("config.yaml")
 RUN = Path("run")
 
@@ -42,13 +43,18 @@ def options(
 
 @app.command()
 def init(
-    composition: Annotated[str, typer.Argument(help="Formula: Si, NaCl, Cu3Au.")] = "Si",
+    composition: Annotated[
+        str | None, typer.Argument(help="Formula: Si, NaCl, Cu3Au. Asked for on a terminal.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write (config.yaml); with --hpc the folder (cluster)."),
     ] = None,
     calculator: Annotated[
         str | None, typer.Option(help="Label by this ASE calculator (e.g. emt) instead of pw.x.")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", "-t", help="minimal, standard, alloy or production.")
     ] = None,
     hpc: Annotated[
         str | None, typer.Option(help="Write FireWorks' files for a cluster with slurm or pbs instead.")
@@ -57,31 +63,33 @@ def init(
         str | None, typer.Option(help="With --hpc: MongoDB URI of the LaunchPad, to be written as it is.")
     ] = None,
 ) -> None:
-    """Write a configuration to start from, or the files that a cluster needs."""
+    """Write a configuration with the schema by which editors complete it, or the files a cluster needs."""
     if hpc is not None:
         from mlip_autopipec.cli.init_hpc import write_cluster
 
         write_cluster(output or Path("cluster"), hpc, uri)
-    else:
-        from mlip_autopipec.cli.init import write_config
+        return
+    from mlip_autopipec.cli.init import ask, write_config
 
-        write_config(output or CONFIG, composition, calculator)
+    if composition is None and calculator is None and template is None and sys.stdin.isatty():
+        composition, calculator, template = ask()
+    write_config(output or CONFIG, composition or "Si", calculator, template or "standard")
 
 
 @app.command()
-def check(config: Config = CONFIG) -> None:
+def check(config: Config = CONFIG, as_json: Json = False) -> None:
     """Check a configuration and the programs it needs; run nothing."""
     from mlip_autopipec.cli.check import check_config
 
-    check_config(config)
+    check_config(config, as_json=as_json)
 
 
 @app.command()
-def explain(config: Config = CONFIG) -> None:
+def explain(config: Config = CONFIG, as_json: Json = False) -> None:
     """Print every value that will be used, and where it comes from."""
     from mlip_autopipec.cli.explain import explain_config
 
-    explain_config(config)
+    explain_config(config, as_json=as_json)
 
 
 @app.command()
@@ -138,11 +146,11 @@ def plan(
 
 
 @app.command()
-def status(directory: Folder = RUN) -> None:
+def status(directory: Folder = RUN, as_json: Json = False) -> None:
     """Say where a campaign stands."""
     from mlip_autopipec.cli.status import print_status
 
-    print_status(directory)
+    print_status(directory, as_json=as_json)
 
 
 @app.command()
@@ -151,29 +159,26 @@ def why(
     directory: Folder = RUN,
 ) -> None:
     """Say where a label comes from and what it did to the fit."""
-    from mlip_autopipec.cli.status import print_lineage
+    from mlip_autopipec.cli.why import print_lineage
 
     print_lineage(directory, label)
 
 
 @app.command()
-def export(
-    file: Annotated[Path, typer.Argument(help="labels.extxyz, labels.extxyz.gz or labels.db (ASE).")],
+def report(
     directory: Folder = RUN,
-    validation: Annotated[bool, typer.Option(help="Write the labels of the validation instead.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again whenever the store changes.")
+    ] = False,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks.")] = 5.0,
 ) -> None:
-    """Write the labels for other programs."""
-    from mlip_autopipec.cli.status import export_labels
-
-    export_labels(directory, file, validation=validation)
-
-
-@app.command()
-def report(directory: Folder = RUN) -> None:
     """Write report.html, one self-contained page."""
-    from mlip_autopipec.cli.status import make_report
+    from mlip_autopipec.cli.report import make_report
 
-    make_report(directory)
+    try:
+        make_report(directory, watch=every if watch else None)
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(_INTERRUPTED) from interrupt
 
 
 @app.command()
@@ -203,6 +208,71 @@ def store_copy(
     copy_project(source, target)
 
 
+@app.command()
+def validate(
+    potential: Annotated[Path, typer.Argument(help="potential.yaml (with .asi beside it) or .yace.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="Material, oracle and limits.")] = CONFIG,
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="Folder for the labels.")] = Path(
+        "validation"
+    ),
+    e0: Annotated[
+        list[str] | None, typer.Option(help="Energy of a free atom, Cu=-3.21 [eV]; default: matched.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Worker slots.")] = None,
+) -> None:
+    """Judge a potential file, yours or someone else's, against the oracle of a configuration."""
+    from mlip_autopipec.cli.validate import validate_potential
+
+    validate_potential(potential, config, directory, e0 or [], workers)
+
+
+@app.command()
+def export(
+    target: Annotated[
+        Path, typer.Argument(help="labels.extxyz[.gz], .db, .pckl.gzip; or a folder for the potential.")
+    ],
+    directory: Folder = RUN,
+    validation: Annotated[bool, typer.Option("--validation", help="Labels of the validation.")] = False,
+) -> None:
+    """Write the labels, or the potential, for other programs."""
+    from mlip_autopipec.cli.export import export as write
+
+    write(target, directory, validation=validation)
+
+
+@app.command()
+def schema(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default: print it.")] = None,
+) -> None:
+    """Print the JSON schema of the configuration, for editors."""
+    from mlip_autopipec.cli.schema import write_schema
+
+    write_schema(output)
+
+
+@app.command()
+def eject(
+    config: Config = CONFIG,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Script to write.")] = Path("campaign.py"),
+) -> None:
+    """Write the Python script that does what a configuration does, to be edited."""
+    from mlip_autopipec.cli.eject import write_script
+
+    write_script(config, output)
+
+
+@app.command()
+def doctor(
+    only: Annotated[list[str] | None, typer.Argument(help="What to examine; default: everything.")] = None,
+    directory: Folder = RUN,
+    as_json: Json = False,
+) -> None:
+    """Run every program on a tiny case; say what works, what is missing and how to get it."""
+    from mlip_autopipec.cli.doctor.command import print_findings
+
+    print_findings(directory, only or [], as_json)
+
+
 @setup.command("qe")
 def setup_qe() -> None:
     """Install pw.x (unless one is on PATH) and PBE pseudopotentials from PyPI."""
@@ -220,11 +290,28 @@ def setup_pacemaker() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error on purpose ends in its message, its hint and its exit code."""
+    """Run the command line; an error ends in its message, its hint, where its traceback is, and its code."""
     try:
         app()
     except MLIPError as error:
-        if "--traceback" in sys.argv:  # typer's context is gone by now
-            print_exc()
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _tell(str(error), error.exit_code)
+    except Exception as error:
+        _tell(f"unexpected {type(error).__name__}: {error}\nhint: report it with the traceback.", 1)
+
+
+def _tell(message: str, code: int) -> None:
+    """End with an error."""
+    from mlip_autopipec.settings import home
+
+    trace = format_exc()
+    if "--traceback" in sys.argv:  # typer's context is gone by now
+        typer.echo(trace, err=True)
+    typer.echo(f"error: {message}", err=True)
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+        path = home() / "traceback.txt"
+        path.write_text(trace, encoding="utf-8")
+        typer.echo(f"traceback: {path}", err=True)
+    except OSError as problem:  # a full disk must not hide the first error
+        typer.echo(f"traceback: not written, {problem.strerror}; --traceback shows it", err=True)
+    sys.exit(code)

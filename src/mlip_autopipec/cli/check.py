@@ -1,5 +1,6 @@
 """`mlip-auto check`: whether everything is there that a run will need."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,25 +9,32 @@ import typer
 from mlip_autopipec.flows.build import Plan
 
 
-def check_config(path: Path) -> None:
+def check_config(path: Path, *, as_json: bool = False) -> None:
     """Check a configuration and the programs it needs.
 
     Parameters
     ----------
     path
         The configuration file.
+    as_json
+        Whether to print JSON.
     """
     plan = ready_plan(path)
     exploration = _exploration(plan)
     oracle = plan.maker.label_maker.oracle_maker
-    typer.echo(f"configuration  {path}: accepted")
-    typer.echo(f"material       {', '.join(structure.formula for structure in plan.structures)}")
-    typer.echo(f"oracle         {oracle.name}: ready")
-    typer.echo("potential      python-ace: ready")
-    typer.echo(f"exploration    {exploration}")
-    typer.echo(
-        f"labels         {plan.maker.n_initial} for the first fit, {plan.maker.limits.max_labels} at the most"
-    )
+    found = {
+        "configuration": f"{path}: accepted",
+        "material": ", ".join(structure.formula for structure in plan.structures),
+        "oracle": f"{oracle.name}: ready",
+        "potential": "python-ace: ready",
+        "exploration": exploration,
+        "labels": f"{plan.maker.n_initial} for the first fit, {plan.maker.limits.max_labels} at the most",
+    }
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for subject, state in found.items():
+        typer.echo(f"{subject:<13}  {state}")
 
 
 def ready_plan(path: Path) -> Plan:

@@ -1,109 +1,90 @@
-"""`mlip-auto status`, `report`, `why` and `export`: what reads a run folder."""
+"""`mlip-auto status`: where a campaign stands, on this machine or on a cluster."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import typer
 from jobflow import JobStore
 
-from mlip_autopipec.execution.journal import Journal, JournalEntry
+from mlip_autopipec.execution.journal import Journal
 from mlip_autopipec.execution.launchpad import (
+    ClusterJob,
     Note,
     campaign_jobs,
     count_jobs,
     noted_submission,
     open_launchpad,
 )
-from mlip_autopipec.report import open_project, read_campaign, summary_text, write_report
-from mlip_autopipec.report.release import release_potential
+from mlip_autopipec.report import read_campaign, summary_data, summary_text
 from mlip_autopipec.store import open_existing
 
 
-def print_status(directory: Path) -> None:
+def print_status(directory: Path, *, as_json: bool = False) -> None:
     """Print where a campaign stands, and what failed.
 
     Parameters
     ----------
     directory
         The run folder.
+    as_json
+        Whether to print JSON.
     """
     store = open_existing(directory)
-    typer.echo(summary_text(read_campaign(store)))
-    for entry in _failed(directory):
-        reason = entry.error.message if entry.error else "no reason recorded"
-        typer.echo(f"failed  {entry.name}: {reason}\n        folder: {directory / entry.folder}")
-    submission = noted_submission(directory)
+    campaign = read_campaign(store)
+    if not as_json:
+        typer.echo(summary_text(campaign))
+    failed = _failed(directory)
+    submission, jobs = noted_submission(directory), []
     if submission is not None:
-        _print_cluster(submission, store)
+        jobs = _cluster_jobs(submission, store)
+        failed += [
+            {
+                "name": f"{job.name} (job {job.number})",
+                "reason": job.error or "no reason recorded",
+                "folder": str(job.folder),
+            }
+            for job in jobs
+            if job.state == "FIZZLED"
+        ]
+    if as_json:
+        data = {**summary_data(campaign), "failed_jobs": failed}
+        if submission is not None:
+            data["cluster"] = count_jobs(jobs)
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    if submission is not None:
+        where = "LaunchPad" if submission.remote is None else "jobflow-remote"
+        typer.echo(f"{where:<16} {count_jobs(jobs) or 'the campaign is not there any more'}")
+    for job in failed:
+        reason = job["reason"].replace("\n", "\n        ")
+        typer.echo(f"failed  {job['name']}: {reason}\n        folder: {job['folder']}")
 
 
-def make_report(directory: Path) -> None:
-    """Write the report, and the potential of a campaign that has ended.
-
-    Parameters
-    ----------
-    directory
-        The run folder.
-    """
-    store = open_existing(directory)
-    typer.echo(f"wrote {write_report(store, directory / 'report.html')}")
-    end = read_campaign(store).end
-    released = end is not None and end.verdict != "fail"
-    for path in release_potential(store, end, directory / "potential") if end and released else []:
-        typer.echo(f"wrote {path}")
-
-
-def _failed(directory: Path) -> list[JournalEntry]:
+def _failed(directory: Path) -> list[dict[str, Any]]:
     """Read what failed in a run on this machine; there is no journal of one on a cluster."""
     if not (directory / "journal.sqlite").is_file():
         return []
     journal = Journal(directory)
     try:
-        return [entry for entry in journal.entries() if entry.state == "failed"]
+        failed = [entry for entry in journal.entries() if entry.state == "failed"]
     finally:
         journal.close()
+    return [
+        {
+            "name": entry.name,
+            "reason": entry.error.message if entry.error else "no reason recorded",
+            "folder": str(directory / entry.folder),
+        }
+        for entry in failed
+    ]
 
 
-def _print_cluster(note: Note, store: JobStore) -> None:
-    """Print what the LaunchPad, or jobflow-remote, says."""
+def _cluster_jobs(note: Note, store: JobStore) -> list[ClusterJob]:
+    """Ask the LaunchPad, or jobflow-remote."""
     if note.remote is not None:
         from mlip_autopipec.execution.remote import remote_jobs
 
-        jobs, where = remote_jobs(note.campaign, note.remote), "jobflow-remote"
-    else:
-        with open_launchpad(note.launchpad) as launchpad:
-            jobs, where = campaign_jobs(launchpad, note.campaign, store.name), "LaunchPad"
-    typer.echo(f"{where:<16} {count_jobs(jobs) or 'the campaign is not there any more'}")
-    for job in jobs:
-        if job.state == "FIZZLED":
-            reason = (job.error or "no reason recorded").replace("\n", "\n        ")
-            typer.echo(f"failed  {job.name} (job {job.number}): {reason}\n        folder: {job.folder}")
-
-
-def print_lineage(directory: Path, label: str) -> None:
-    """Print where a label comes from and what it did.
-
-    Parameters
-    ----------
-    directory
-        The run folder.
-    label
-        Its id, or how it begins.
-    """
-    with open_project(directory) as project:
-        typer.echo(project.lineage(label).text())
-
-
-def export_labels(directory: Path, file: Path, *, validation: bool) -> None:
-    """Write labels for other programs.
-
-    Parameters
-    ----------
-    directory
-        The run folder.
-    file
-        The file; its ending says which kind.
-    validation
-        Whether to write the labels of the validation.
-    """
-    with open_project(directory) as project:
-        typer.echo(f"wrote {project.export_labels(file, validation=validation)}")
+        return remote_jobs(note.campaign, note.remote)
+    with open_launchpad(note.launchpad) as launchpad:
+        return campaign_jobs(launchpad, note.campaign, store.name)

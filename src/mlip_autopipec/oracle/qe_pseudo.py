@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -139,12 +139,33 @@ def cutoff_table() -> Mapping[str, float]:
     Mapping[str, float]
         Wavefunction cut-off in Ry by SHA-256 of the file.
     """
-    text = resources.files("mlip_autopipec.oracle").joinpath("qe_cutoffs.yaml").read_text()
     return {
         entry["sha256"]: float(entry["ecutwfc"])
-        for family in yaml.safe_load(text).values()
+        for family in _shipped_table().values()
         for entry in family.values()
     }
+
+
+def known_hashes(family: str) -> dict[str, str]:
+    """Return the hashes of a family of the shipped table.
+
+    Parameters
+    ----------
+    family
+        Its name, which is that of its folder.
+
+    Returns
+    -------
+    dict[str, str]
+        SHA-256 by element; empty for a family that is not in the table.
+    """
+    return {element: entry["sha256"] for element, entry in _shipped_table().get(family, {}).items()}
+
+
+@cache
+def _shipped_table() -> dict[str, dict[str, dict[str, Any]]]:
+    text = resources.files("mlip_autopipec.oracle").joinpath("qe_cutoffs.yaml").read_text()
+    return yaml.safe_load(text)
 
 
 def find_pseudopotentials(

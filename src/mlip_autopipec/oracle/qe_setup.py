@@ -10,7 +10,7 @@ from ase.build import bulk
 
 from mlip_autopipec.errors import MissingProgramError
 from mlip_autopipec.oracle.qe_input import PwInput
-from mlip_autopipec.oracle.qe_output import PwStatus, classify
+from mlip_autopipec.oracle.qe_output import PwResult, PwStatus, classify, read_result
 from mlip_autopipec.oracle.qe_programs import PW_ENVIRONMENT, pseudopotential_folder, qepy_command
 from mlip_autopipec.process import Executable, tail
 from mlip_autopipec.provision import download_wheel, install_requirements, replacing
@@ -79,7 +79,7 @@ def provision_pw(home: Path) -> str:
     return qepy_command(home)
 
 
-def try_pw(executable: Executable, pseudo_dir: Path) -> None:
+def try_pw(executable: Executable, pseudo_dir: Path, pseudopotential: str = "Si.upf") -> PwResult:
     """Run pw.x on two silicon atoms.
 
     Parameters
@@ -87,7 +87,14 @@ def try_pw(executable: Executable, pseudo_dir: Path) -> None:
     executable
         The program.
     pseudo_dir
-        Folder with ``Si.upf``.
+        Folder of pseudopotentials.
+    pseudopotential
+        Name of silicon's file in it.
+
+    Returns
+    -------
+    PwResult
+        What it computed; the forces are zero by symmetry.
 
     Raises
     ------
@@ -105,7 +112,7 @@ def try_pw(executable: Executable, pseudo_dir: Path) -> None:
         },
         system={"ecutwfc": 16.0},
         electrons={"conv_thr": 1e-6},
-        pseudopotentials={"Si": "Si.upf"},
+        pseudopotentials={"Si": pseudopotential},
         k_grid=(1, 1, 1),
     )
     with tempfile.TemporaryDirectory() as scratch:
@@ -119,6 +126,7 @@ def try_pw(executable: Executable, pseudo_dir: Path) -> None:
             f"{executable.command!r} does not work here: {outcome.message}.\n{tail(run.stdout + run.stderr)}",
             hint="use the pw.x of your distribution: `apt-get install quantum-espresso`.",
         )
+    return read_result(run.stdout, len(job.atoms))
 
 
 def unpack_pseudopotentials(wheel: Path, folder: Path) -> int:

@@ -8,7 +8,13 @@ import numpy as np
 from mlip_autopipec.report.campaign import Campaign, Label
 from mlip_autopipec.report.tables import Html, element, facts, folded, join, section, table
 from mlip_autopipec.report.words import EV_TO_MEV, ORIGIN_WORDS
-from mlip_autopipec.schemas import BaselineDoc, LinearFitReport, PacemakerFitReport, PotentialDoc
+from mlip_autopipec.schemas import (
+    BaselineDoc,
+    GivenPotentialReport,
+    LinearFitReport,
+    PacemakerFitReport,
+    PotentialDoc,
+)
 
 _SHORT_ID = 8
 
@@ -191,7 +197,7 @@ def potential(campaign: Campaign) -> Html:
         table(("element", "E₀ of the free atom [eV]", "basis functions"), elements),
         table(("pair", "core begins below [Å]", "width of the switch [Å]"), core),
         *_baseline(found.baseline),
-        *_trials(found.fit),
+        *(_trials(found.fit) if isinstance(found.fit, LinearFitReport) else []),
         table(("file", "SHA-256"), files),
         folded(
             "Largest differences after reading each file back", table(("file and quantity", ""), differences)
@@ -219,10 +225,8 @@ def _baseline(found: BaselineDoc | None) -> list[Html]:
     ]
 
 
-def _trials(fit: LinearFitReport | PacemakerFitReport) -> list[Html]:
+def _trials(fit: LinearFitReport) -> list[Html]:
     """Show how the basis was chosen."""
-    if not isinstance(fit, LinearFitReport):
-        return []
     head = (
         "varied", "radial functions", "parameter", "cut-off [Å]", "weight of l", "functions an element",
         "log evidence [nat]", "cost [µs/atom]", "taken on", "reason",
@@ -264,10 +268,18 @@ def _fit_facts(found: PotentialDoc) -> Iterable[tuple[str, object]]:
         ("labels fitted to", found.n_labels),
         ("source of E₀", found.e0_source),
         ("largest cut-off", f"{found.cutoff:g} Å"),
-        *(_linear_facts(found.fit) if isinstance(found.fit, LinearFitReport) else _pace_facts(found.fit)),
+        *_method_facts(found.fit),
         ("stress RMSE in training", None if stress is None else f"{EV_TO_MEV * stress:.3g} meV/Å³"),
         ("scale of γ", found.gamma_scale),
     ]
+
+
+def _method_facts(
+    fit: LinearFitReport | PacemakerFitReport | GivenPotentialReport,
+) -> Iterable[tuple[str, object]]:
+    if isinstance(fit, GivenPotentialReport):
+        return [("given as", fit.source)]
+    return _linear_facts(fit) if isinstance(fit, LinearFitReport) else _pace_facts(fit)
 
 
 def _linear_facts(fit: LinearFitReport) -> Iterable[tuple[str, object]]:

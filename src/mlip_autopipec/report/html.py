@@ -24,6 +24,7 @@ def write_report(
     path: Path,
     *,
     job_ids: Collection[str] | None = None,
+    refresh: float | None = None,
 ) -> Path:
     """Write the report of a campaign, finished or not.
 
@@ -35,6 +36,8 @@ def write_report(
         The file; its folder must exist.
     job_ids
         Jobs of the campaign, see :func:`read_campaign`.
+    refresh
+        Seconds after which browsers load the page again; never by default.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def write_report(
     StoreError
         A part of a document is missing, or the file cannot be written.
     """
-    page = report_page(read_campaign(store, job_ids=job_ids))
+    page = report_page(read_campaign(store, job_ids=job_ids), refresh=refresh)
     try:
         write_atomic(path, page)
     except OSError as error:
@@ -57,13 +60,15 @@ def write_report(
     return path
 
 
-def report_page(campaign: Campaign) -> str:
+def report_page(campaign: Campaign, *, refresh: float | None = None) -> str:
     """Make the page.
 
     Parameters
     ----------
     campaign
         The campaign.
+    refresh
+        Seconds after which browsers load the page again; never by default.
 
     Returns
     -------
@@ -90,4 +95,5 @@ def report_page(campaign: Campaign) -> str:
     what = f"Potential for {' '.join(campaign.elements)}" if campaign.elements else "The potential"
     title = f"{what} {VERDICT_WORDS[campaign.verdict]}"
     template = files("mlip_autopipec.report").joinpath("template.html").read_text(encoding="utf-8")
-    return Template(template).substitute(title=escape(title), body=body)
+    again = "" if refresh is None else f'<meta http-equiv="refresh" content="{max(1, round(refresh))}">\n'
+    return Template(template).substitute(title=escape(title), body=body, refresh=again)

@@ -19,6 +19,7 @@ from mlip_autopipec.report.words import (
 from mlip_autopipec.schemas import (
     Check,
     ErrorStatistics,
+    GivenPotentialReport,
     LinearFitReport,
     PacemakerFitReport,
     ParityPoint,
@@ -304,14 +305,16 @@ def _warnings(campaign: Campaign) -> Iterable[str]:
             f"{len(campaign.trained_held_out)} of the held-out structures were trained on, so the held-out "
             "errors are too small."
         )
-    if campaign.potential is not None and not _converged(campaign.potential.fit):
+    if campaign.potential is not None and _unconverged(campaign.potential.fit):
         yield "The optimizer of the fit did not meet its tolerance."
     if campaign.failed:
         yield f"{len(campaign.failed)} labels failed; they are listed under Failures."
 
 
-def _converged(fit: LinearFitReport | PacemakerFitReport) -> bool:
-    return fit.evidence_converged if isinstance(fit, LinearFitReport) else fit.converged
+def _unconverged(fit: LinearFitReport | PacemakerFitReport | GivenPotentialReport) -> bool:
+    if isinstance(fit, LinearFitReport):
+        return not fit.evidence_converged
+    return isinstance(fit, PacemakerFitReport) and not fit.converged
 
 
 def _first_to_last(values: list[float]) -> str | None:

@@ -1,5 +1,8 @@
 """The plain-text summary at the end of a run."""
 
+from dataclasses import asdict
+from typing import Any
+
 from mlip_autopipec.report.campaign import Campaign
 from mlip_autopipec.report.words import (
     EV_TO_MEV,
@@ -41,6 +44,42 @@ def summary_text(campaign: Campaign) -> str:
         _line("verdict", f"the potential {VERDICT_WORDS[campaign.verdict]}"),
     ]
     return "\n".join(line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…" for line in lines)
+
+
+def summary_data(campaign: Campaign) -> dict[str, Any]:
+    """Sum a campaign up for scripts.
+
+    Parameters
+    ----------
+    campaign
+        The campaign, finished or not.
+
+    Returns
+    -------
+    dict[str, Any]
+        Plain values; energies in eV/atom, forces in eV/Å, times in s.
+    """
+    potential, validation, end = campaign.potential, campaign.validation, campaign.end
+    return {
+        "elements": list(campaign.elements),
+        "progress": campaign.progress,
+        "finished": end is not None,
+        "stop_reason": campaign.stop_reason,
+        "verdict": campaign.verdict,
+        "oracle": campaign.fingerprint.code if campaign.fingerprint else None,
+        "labels": {
+            "training": len(campaign.training_labels),
+            "validation": len(campaign.validation_labels),
+            "failed": len(campaign.failed),
+        },
+        "n_halts": campaign.n_halts,
+        "halt_rate_limit_per_ns": end.halt_rate_limit if end else None,
+        "generations": [record.model_dump(mode="json") for record in campaign.generations],
+        "training_errors": potential.training_errors.model_dump(mode="json") if potential else None,
+        "held_out_errors": validation.held_out.errors.model_dump(mode="json") if validation else None,
+        "checks": [check.model_dump(mode="json") for check in validation.checks] if validation else [],
+        "wall_time": asdict(campaign.wall_time),
+    }
 
 
 def _line(head: str, text: str) -> str:

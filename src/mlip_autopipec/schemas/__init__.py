@@ -16,6 +16,7 @@ from mlip_autopipec.schemas.fit import (
     BasisChoice,
     BasisTrial,
     ForceErrorCalibration,
+    GivenPotentialReport,
     LinearFitReport,
     PacemakerFitReport,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "ForceErrorCalibration",
     "GammaCalibrationDoc",
     "GenerationRecord",
+    "GivenPotentialReport",
     "HeldOutDoc",
     "LabelBatchDoc",
     "LabelDoc",

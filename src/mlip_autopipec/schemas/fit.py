@@ -65,6 +65,13 @@ class LinearFitReport(Document):
     )
 
 
+class GivenPotentialReport(Document):
+    """A potential that was not fitted here: of its fit nothing is known."""
+
+    method: Literal["given"] = "given"
+    source: str = Field(description="Where its files come from.")
+
+
 class PacemakerFitReport(Document):
     """What a run of `pacemaker` was asked for and how it ended; errors are recomputed, not read from here."""
 

@@ -1,10 +1,10 @@
 """Reference labels: what an oracle says of a structure, and under which conditions."""
 
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.base import Document, Migration
 from mlip_autopipec.schemas.structure import (
     AtomicStructure,
     CandidateStructure,
@@ -67,10 +67,20 @@ class Correction(Document):
     wall_time: float = Field(description="Wall time of the failed attempt [s].")
 
 
+def _keys_without_dots(label: dict[str, Any]) -> dict[str, Any]:
+    """Make version 2 of version 1: variables of pw.x lose their namelist ("electrons.mixing_beta")."""
+    corrections = [
+        {**c, "changes": {key.rpartition(".")[2]: value for key, value in c.get("changes", {}).items()}}
+        for c in label.get("corrections", [])
+    ]
+    return {**label, "corrections": corrections}
+
+
 class LabelDoc(Document):
     """Energy, forces and stress of one structure by the oracle. Only converged, finite results become one."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    migrations: ClassVar[dict[int, Migration]] = {1: _keys_without_dots}
     structure: AtomicStructure = Field(description="The structure that was computed.")
     energy: float = Field(description="Energy of the cell, consistent with the forces [eV].")
     forces: list[Vector] = Field(description="Forces [eV/Å], shape (n_atoms, 3).")

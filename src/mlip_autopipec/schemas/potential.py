@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mlip_autopipec.schemas.base import Document
 from mlip_autopipec.schemas.files import unpack_file
-from mlip_autopipec.schemas.fit import LinearFitReport, PacemakerFitReport
+from mlip_autopipec.schemas.fit import GivenPotentialReport, LinearFitReport, PacemakerFitReport
 from mlip_autopipec.schemas.label import EnergyShift, LabelledStructure
 from mlip_autopipec.schemas.structure import FileData, Origin
 
@@ -228,7 +228,7 @@ class PotentialDoc(Document):
         None,
         description="Pair potential to be added to the files' (delta learning); none if they are whole.",
     )
-    fit: LinearFitReport | PacemakerFitReport = Field(
+    fit: LinearFitReport | PacemakerFitReport | GivenPotentialReport = Field(
         discriminator="method", description="What the solver reported."
     )
     training_errors: ErrorStatistics = Field(description="Errors on the training set.")
@@ -247,6 +247,6 @@ class PotentialDoc(Document):
     wall_time: float = Field(description="Wall time of the fit [s].")
 
     def write(self, directory: Path) -> Path:
-        """Write the potential's files into a folder and return the `.yaml`."""
+        """Write the potential's files into a folder and return the `.yaml`, else the `.yace`."""
         written = {path.suffix: path for path in (unpack_file(file, directory) for file in self.files)}
-        return written[".yaml"]
+        return written.get(".yaml") or written[".yace"]

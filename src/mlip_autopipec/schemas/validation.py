@@ -171,7 +171,9 @@ class LearningPoint(Document):
     n_labels: int = Field(description="Labels it was fitted to [1].")
     energy_rmse: float = Field(description="Root mean square error of the energy per atom [eV/atom].")
     force_rmse: float = Field(description="Root mean square error of the force components [eV/Å].")
-    method: Literal["linear-ace", "pacemaker"] = Field("linear-ace", description="How it was fitted.")
+    method: Literal["linear-ace", "pacemaker", "given"] = Field(
+        "linear-ace", description="How it was fitted."
+    )
 
 
 class HeldOutDoc(Document):
@@ -202,7 +204,9 @@ class StabilityDoc(Document):
     energy_drift: float = Field(
         description="Drift: |slope of the total energy| times the duration [eV/atom]."
     )
-    gamma_max: float = Field(description="Largest extrapolation grade, MaxVol scale [1].")
+    gamma_max: float | None = Field(
+        description="Largest extrapolation grade, MaxVol scale; none without an active set [1]."
+    )
     lost_atoms: int = Field(description="Atoms lost [1].")
     pressure: float = Field(0.0, description="Pressure that the crystal was brought to before [GPa].")
     bears_pressure: float | None = Field(

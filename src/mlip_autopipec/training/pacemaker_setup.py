@@ -10,9 +10,16 @@ from ase.calculators.emt import EMT
 
 from mlip_autopipec.errors import MissingProgramError, MLIPError
 from mlip_autopipec.provision import install_requirements, replacing
-from mlip_autopipec.schemas import AtomicStructure, Fingerprint, LabelBatchDoc, LabelDoc, LabelledStructure
+from mlip_autopipec.schemas import (
+    AtomicStructure,
+    Fingerprint,
+    LabelBatchDoc,
+    LabelDoc,
+    LabelledStructure,
+    PotentialDoc,
+)
 from mlip_autopipec.training.pacemaker import PacemakerFitMaker
-from mlip_autopipec.training.pacemaker_programs import provisioned_command
+from mlip_autopipec.training.pacemaker_programs import PACEMAKER_HINT, provisioned_command
 
 _TRIAL_TIMEOUT = 600.0  # s; the first import of TensorFlow compiles its Python files
 
@@ -41,13 +48,20 @@ def provision_pacemaker(home: Path) -> str:
     return provisioned_command(home)
 
 
-def try_pacemaker(command: str) -> None:
-    """Fit a few copper cells by TensorFlow.
+def try_pacemaker(command: str, evaluator: str = "tensorpot") -> PotentialDoc:
+    """Fit a few copper cells.
 
     Parameters
     ----------
     command
         The program.
+    evaluator
+        Back end: ``'tensorpot'`` (TensorFlow) or ``'pyace'``.
+
+    Returns
+    -------
+    PotentialDoc
+        The fit; a few iterations of it.
 
     Raises
     ------
@@ -56,7 +70,7 @@ def try_pacemaker(command: str) -> None:
     """
     maker = PacemakerFitMaker(
         command=command,
-        evaluator="tensorpot",
+        evaluator=evaluator,
         cutoff=4.0,
         n_functions=8,
         max_iterations=5,
@@ -64,9 +78,11 @@ def try_pacemaker(command: str) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            maker.fit([copper_cells()], Path(scratch))
+            return maker.fit([copper_cells()], Path(scratch))
         except MLIPError as error:
-            raise MissingProgramError(f"{command!r} does not work here: {error}") from error
+            raise MissingProgramError(
+                f"{command!r} does not work here: {error}", hint=PACEMAKER_HINT
+            ) from error
 
 
 def copper_cells() -> LabelBatchDoc:

@@ -124,20 +124,21 @@ class StabilityMaker(Maker):
         warn = self.pressure + 0.5 * self.min_pressure
         return [above("even compression is borne up to", bears, least, "GPa", warn=warn, kind="stability")]
 
-    def _dynamics(self, ace: AcePotential, atoms: Atoms) -> tuple[Array, list[float], float, int]:
+    def _dynamics(self, ace: AcePotential, atoms: Atoms) -> tuple[Array, list[float], float | None, int]:
         """Return total energies per atom in eV, temperatures in K, largest gamma, number of lost atoms."""
         rng = np.random.default_rng(self.seed)
         thermalize_momenta(atoms, temperature_K=2.0 * self.temperature, rng=rng)
         Stationary(atoms)
         atoms.calc = AceCalculator(ace)
         energies = [atoms.get_total_energy() / len(atoms)]
-        temperatures, gamma = [atoms.get_temperature()], 0.0
+        temperatures, gamma = [atoms.get_temperature()], 0.0 if ace.has_gamma else None
         dynamics = VelocityVerlet(atoms, timestep=self.timestep * units.fs)
         for _ in range(self.n_steps):
             dynamics.run(1)
             energies.append(atoms.get_total_energy() / len(atoms))
             temperatures.append(atoms.get_temperature())
-            gamma = max(gamma, float(atoms.calc.results["gamma"].max()))
+            if gamma is not None:
+                gamma = max(gamma, float(atoms.calc.results["gamma"].max()))
         if not np.isfinite(energies).all():
             raise CalculationError("the total energy of the NVE run is not finite.", directory=Path.cwd())
         travelled = np.linalg.norm(atoms.positions - atoms.get_positions(wrap=True), axis=1)
