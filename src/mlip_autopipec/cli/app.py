@@ -132,6 +132,14 @@ def setup_pacemaker() -> None:
     provide()
 
 
+@setup.command("eon")
+def setup_eon() -> None:
+    """Install eOn (adaptive kinetic Monte Carlo) from PyPI into an environment of its own (320 MB)."""
+    from mlip_autopipec.cli.setup_eon import provide
+
+    provide()
+
+
 def main() -> None:
     """Run the command line; an error on purpose ends in its message, its hint and its exit code."""
     try:

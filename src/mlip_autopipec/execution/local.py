@@ -33,7 +33,7 @@ from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.slots import Slot
 from mlip_autopipec.execution.worker import JobOrder
 from mlip_autopipec.flows.identity import document_of, identify_document
-from mlip_autopipec.schemas.files import write_atomic
+from mlip_autopipec.schemas.files import RESUME_FOLDER, write_atomic
 
 EventKind = Literal["started", "done", "failed", "reused", "skipped"]
 
@@ -357,13 +357,19 @@ class _Run:
 
 
 def _clear(folder: Path, last: JournalEntry | None) -> None:
-    """Make way for an attempt: a failed one is kept beside it, one that was cut off is of no use."""
+    """Make way for an attempt: a failed one is kept beside it, of one that was cut off what can be resumed."""
     if not folder.exists():
         return
     if last is not None and last.state == "failed":
         folder.rename(folder.with_name(f"{folder.name}-attempt{last.attempts}"))
-    else:
-        shutil.rmtree(folder)
+        return
+    for item in folder.iterdir():
+        if item.name == RESUME_FOLDER:
+            continue
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
 
 
 @contextmanager

@@ -9,6 +9,9 @@ from pathlib import Path
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.schemas.structure import FileData
 
+RESUME_FOLDER = "resume"
+"""In its own folder, what a job puts here outlives an attempt that was cut off, for the next to go on with."""
+
 
 def pack_file(path: Path) -> FileData:
     """Read a file into a document.
