@@ -24,6 +24,8 @@ def check_config(path: Path) -> None:
     typer.echo(f"oracle         {oracle.name}: ready")
     typer.echo("potential      python-ace: ready")
     typer.echo(f"exploration    {exploration}")
+    if plan.maker.kmc_maker is not None:
+        typer.echo(f"kmc            {plan.maker.kmc_maker.try_engine(path.parent)}: ready")
     typer.echo(
         f"labels         {plan.maker.n_initial} for the first fit, {plan.maker.limits.max_labels} at the most"
     )
@@ -56,6 +58,8 @@ def ready_plan(path: Path) -> Plan:
     found = plan(load_config(path), path.parent)
     import_pyace()
     found.maker.exploration_maker.check_engine()
+    if found.maker.kmc_maker is not None:
+        found.maker.kmc_maker.check_engine()
     return found.prepared()
 
 

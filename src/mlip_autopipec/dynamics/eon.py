@@ -198,7 +198,7 @@ class EonKmcMaker(KmcConditions, Maker):
             return "failed", f"{idle} batches of searches in a row left no result: {run.complaint}"
         if halted >= self.max_halts:
             return "uncertain", f"the watchdog ended {halted} searches"
-        if len(steps) >= self.kmc_steps:
+        if len(steps) >= self.n_steps:
             return "steps", f"{len(steps)} steps"
         if self.max_time is not None and time >= self.max_time:
             return "simulated_time", f"{time:.3g} s were simulated"
@@ -235,7 +235,7 @@ class EonKmcMaker(KmcConditions, Maker):
             engine="",
             potential="",
             generation=mine,
-            temperature=self.kmc_temperature,
+            temperature=self.temperature,
             confidence=self.confidence,
             end_reason=end[0],
             end_detail=end[1],
@@ -259,7 +259,7 @@ class EonKmcMaker(KmcConditions, Maker):
                 min(self.gamma_select, self.stop_rule.gamma),
                 self.max_frames,
                 group=f"kmc-{structure.digest}",
-                detail=f"kMC at {self.kmc_temperature:g} K",
+                detail=f"kMC at {self.temperature:g} K",
             ),
             final=final,
             restart=pack_folder(run.folder, run.folder.parent) if begun else None,
@@ -273,5 +273,7 @@ def _n_halted(watch: ForceWatch) -> int:
 
 
 def _no_minimum(watch: ForceWatch) -> tuple[KmcEnd, str]:
-    end = watch.searches["relax"].end
-    return "uncertain", f"on the way to the first minimum: {end}"
+    search = watch.searches["relax"]
+    if search.end is None:
+        return "failed", f"the first minimum is not reached in {search.n_calls} force calls"
+    return "uncertain", f"on the way to the first minimum: {search.end[0]} {search.end[1]:.3g}"

@@ -1,9 +1,9 @@
 """eOn's client: one search of eOn's server, with forces from a socket (`eon_forces.py` is the other end).
 
-It runs in eOn's own Python, so it imports nothing of this package. ``python eon_client.py SOCKET`` in the folder
-of a job reads what the server wrote (``config.ini``, ``pos.con``, ``displacement.con``, ``direction.dat``) and
-leaves ``results.dat`` and the structures. A search that the watchdog ends leaves a ``results.dat`` as eOn
-writes it for a potential that failed, so that the server counts it and goes on.
+It runs in eOn's own Python, so it imports nothing of this package. ``python eon_client.py SOCKET`` in the
+folder of a job reads what the server wrote (``config.ini``, ``pos.con``, ``displacement.con``,
+``direction.dat``) and leaves ``results.dat`` and the structures. A search that the watchdog ends leaves a
+``results.dat`` as eOn writes it for a potential that failed, so that the server counts it and goes on.
 """
 
 import ctypes
@@ -11,12 +11,12 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyeonclient as eon
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
@@ -40,7 +40,7 @@ class SocketCalculator(Calculator):
     implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012 - as in ASE
 
     def __init__(self, connection: Connection, task: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._connection = connection
         self._task = task
         self._symbols: list[str] = []
@@ -53,12 +53,13 @@ class SocketCalculator(Calculator):
         system_changes: list[str] = all_changes,
     ) -> None:
         """Ask; see :class:`ase.calculators.calculator.Calculator`."""
-        super().calculate(atoms, properties, system_changes)
-        symbols = self.atoms.get_chemical_symbols()
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        structure: Atoms = self.atoms  # type: ignore[assignment]  # set by the line above
+        symbols = structure.get_chemical_symbols()
         if symbols != self._symbols:
             self._connection.send_bytes(json.dumps({"task": self._task, "symbols": symbols}).encode())
             self._symbols = symbols
-        self._connection.send_bytes(np.vstack([self.atoms.cell.array, self.atoms.positions]).tobytes())
+        self._connection.send_bytes(np.vstack([structure.cell.array, structure.positions]).tobytes())
         answer = self._connection.recv_bytes()
         self.n_calls += 1
         if answer[:1] != b"F":
@@ -71,8 +72,16 @@ class SocketCalculator(Calculator):
         self.results = {"energy": energy, "free_energy": energy, "forces": numbers[1:].reshape(-1, 3).copy()}
 
 
+def library() -> Any:
+    """Import eOn's client library, which is in eOn's own Python alone."""
+    import pyeonclient
+
+    return pyeonclient
+
+
 def main() -> None:
     """Do the job of this folder."""
+    eon = library()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # no life after the server
     parameters = eon.load_parameters("config.ini")
     calculator = SocketCalculator(Client(sys.argv[1], family="AF_UNIX"), Path.cwd().name)
@@ -99,6 +108,7 @@ def minimize(parameters: Any, potential: Any, calculator: SocketCalculator) -> N
 
 def search(parameters: Any, potential: Any, calculator: SocketCalculator) -> None:
     """Follow the lowest mode from ``displacement.con`` to a saddle, and go down on both sides."""
+    eon = library()
     first = loaded("pos.con", potential, parameters)
     first.relax(inplace=True, quiet=True)
     calls = {"force_calls_minimization": calculator.n_calls}
@@ -127,7 +137,7 @@ def search(parameters: Any, potential: Any, calculator: SocketCalculator) -> Non
 
 def downhill(saddle: Any, direction: np.ndarray) -> tuple[Any, bool]:
     """Step off a saddle and relax."""
-    end = eon.Matter(saddle)
+    end = library().Matter(saddle)
     offset = 0.2  # Å, eOn's own default of [Process Search] minimization_offset
     end.positions = np.array(saddle.positions + offset * direction, order="C")
     _, converged = end.relax(inplace=True, quiet=True)
@@ -147,7 +157,7 @@ def finish(parameters: Any, path: tuple[Any, Any, Any], mode: np.ndarray, number
     elif prefactors[0]:
         prefactors = prefactors[0], prefactors[0]
     else:
-        prefactors = eon.get_prefactors(parameters, *path)
+        prefactors = library().get_prefactors(parameters, *path)
         if min(prefactors) <= 0.0 or not np.isfinite(prefactors).all():
             status, words = _FAILED_PREFACTOR, "prefactor cannot be computed"
     for name, matter in zip(("reactant", "saddle", "product"), path, strict=True):
@@ -177,17 +187,23 @@ def read_prefactor(text: str) -> float | None:
 
 def loaded(name: str, potential: Any, parameters: Any) -> Any:
     """Read a ``.con`` file."""
+    eon = library()
     matter = eon.Matter(potential, parameters)
     if not eon.io_ok(matter.con2matter(name)):
         raise OSError(f"{name} cannot be read.")
     return matter
 
 
-def write_results(status: int, words: str, numbers: dict[str, float]) -> None:
+def write_results(status: int, words: str, numbers: Mapping[str, float]) -> None:
     """Write ``results.dat`` as the server reads it: all keys, the value first."""
     zero = dict.fromkeys(
         (
-            *("force_calls_saddle", "force_calls_minimization", "force_calls_prefactors", "total_force_calls"),
+            *(
+                "force_calls_saddle",
+                "force_calls_minimization",
+                "force_calls_prefactors",
+                "total_force_calls",
+            ),
             *("potential_energy_reactant", "potential_energy_saddle", "potential_energy_product"),
             *("barrier_reactant_to_product", "barrier_product_to_reactant", "displacement_saddle_distance"),
             *("prefactor_reactant_to_product", "prefactor_product_to_reactant"),
@@ -195,7 +211,7 @@ def write_results(status: int, words: str, numbers: dict[str, float]) -> None:
         0,
     )
     lines = [f"{status} termination_reason", f"{words.replace(' ', '_')} termination_reason_text"]
-    lines += [f"{value:.12g} {key}" for key, value in (zero | numbers).items()]
+    lines += [f"{value:.12g} {key}" for key, value in {**zero, **numbers}.items()]
     Path("results.dat").write_text("\n".join(lines) + "\n")
 
 

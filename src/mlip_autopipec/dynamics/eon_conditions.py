@@ -15,13 +15,13 @@ class KmcConditions:
 
     Parameters
     ----------
-    kmc_temperature
+    temperature
         Temperature of the rates in K.
     prefactor
         Prefactor of all rates in 1/s; none to compute each by harmonic transition state theory.
     confidence
         Confidence that no relevant event of a state is missing at which a step is taken, between 0 and 1.
-    kmc_steps
+    n_steps
         Kinetic Monte Carlo steps of a run.
     max_states
         States after which a run ends.
@@ -55,10 +55,10 @@ class KmcConditions:
         Looks in a row without any finished search after which a run ends as failed.
     """
 
-    kmc_temperature: float = 300.0
+    temperature: float = 300.0
     prefactor: float | None = 1.0e12
     confidence: float = 0.95
-    kmc_steps: int = 10
+    n_steps: int = 10
     max_states: int = 50
     max_time: float | None = None
     max_wall_time: float = 3600.0
@@ -75,11 +75,11 @@ class KmcConditions:
     max_idle: int = 3
 
     def __post_init__(self) -> None:
-        positive = ("kmc_temperature", "max_wall_time", "displacement", "displacement_radius")
+        positive = ("temperature", "max_wall_time", "displacement", "displacement_radius")
         for name in (*positive, "converged_force", "max_barrier", "thermal_window"):
             if not getattr(self, name) > 0.0:
                 raise ConfigError(f"{name!r} must be positive, got {getattr(self, name)}.")
-        for name in ("kmc_steps", "max_states", "batch", "max_halts", "max_force_calls", "max_idle"):
+        for name in ("n_steps", "max_states", "batch", "max_halts", "max_force_calls", "max_idle"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name!r} must be at least 1, got {getattr(self, name)}.")
         if not 0.0 < self.confidence < 1.0:
@@ -111,7 +111,7 @@ class KmcConditions:
             Values by section and key.
         """
         return {
-            "Main": {"job": "akmc", "temperature": self.kmc_temperature, "random_seed": seed},
+            "Main": {"job": "akmc", "temperature": self.temperature, "random_seed": seed},
             "Potential": {"potential": "ext_pot", "ext_pot_path": "/bin/false"},  # the client brings its own
             "AKMC": {
                 "confidence": self.confidence if may_step else _NEVER,

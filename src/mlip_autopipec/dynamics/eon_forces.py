@@ -1,9 +1,9 @@
 """Forces for eOn's clients from this process, and the watchdog that looks at each of them.
 
-A client (`eon_client.py`) runs in another Python, which has no python-ace. It connects to a Unix socket, names
-its search and the atoms' symbols in one JSON message, and then sends cell and positions (float64, rows) for each
-force call. The answer is ``F`` with energy and forces, ``H`` with words where the watchdog ends the search, or
-``S`` where the search has spent its calls.
+A client (`eon_client.py`) runs in another Python, which has no python-ace. It connects to a Unix socket,
+names its search and the atoms' symbols in one JSON message, and then sends cell and positions (float64, rows)
+for each force call. The answer is ``F`` with energy and forces, ``H`` with words where the watchdog ends the
+search, or ``S`` where the search has spent its calls.
 """
 
 import json

@@ -89,10 +89,9 @@ def in_blocks(atoms: Atoms) -> Atoms:
         The same, periodic in all directions: eOn knows nothing else.
     """
     order = np.argsort(np.array(atoms.get_chemical_symbols()), kind="stable")
-    found = Atoms(
+    return Atoms(
         [atoms.symbols[i] for i in order], positions=atoms.positions[order], cell=atoms.cell.array, pbc=True
     )
-    return found
 
 
 def write_mode(path: Path, mode: np.ndarray) -> None:

@@ -129,13 +129,11 @@ def read_con(path: Path) -> Atoms:
         It is not there or broken.
     """
     try:
-        atoms = read_atoms(path, format="eon")
-    except (OSError, ValueError, IndexError) as error:
+        (atoms,) = read_atoms(path, format="eon", index=":")
+    except (OSError, ValueError, IndexError, RuntimeError) as error:
         raise CalculationError(
             f"eOn's file {path.name} cannot be read: {error}", directory=path.parent
         ) from error
-    if not isinstance(atoms, Atoms):
-        raise CalculationError(f"eOn's file {path.name} holds several structures.", directory=path.parent)
     return Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=True)
 
 
@@ -260,9 +258,7 @@ def read_steps(folder: Path) -> list[Step]:
     if not path.exists():
         return []
     rows = [line.split() for line in path.read_text().splitlines()[2:]]
-    return [
-        Step(*(int(w) for w in row[:4]), *(float(w) for w in row[4:9])) for row in rows if len(row) >= 9
-    ]
+    return [Step(*(int(w) for w in row[:4]), *(float(w) for w in row[4:9])) for row in rows if len(row) >= 9]
 
 
 def read_fates(folder: Path) -> Counter[str]:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 
 from mlip_autopipec.ace import AcePotential
 from mlip_autopipec.dynamics.eon_conditions import KmcConditions
@@ -84,21 +85,19 @@ class EonRun:
         Returns
         -------
         AtomicStructure or None
-            The minimum; none if the watchdog ended the way there.
+            The minimum; none if the watchdog ended the way there, or it does not converge.
 
         Raises
         ------
         CalculationError
-            It does not converge, or the client crashed.
+            The client crashed.
         """
         job = self._job("relax", structure)
         options = self.conditions.options(self.neighbour_cutoff, self.seed)
         write_config(job, {**options, "Main": {**options["Main"], "job": "minimization"}})
         found = self._run_client(job)
-        if self.watch.searches["relax"].end is not None:
-            return None
         if found["termination_reason"] != GOOD:
-            raise CalculationError("the start of the kinetic Monte Carlo run does not relax.", directory=job)
+            return None
         return AtomicStructure.from_ase(read_con(job / "min.con"))
 
     def search_again(
@@ -169,7 +168,11 @@ class EonRun:
             The server itself failed, or the forces did.
         """
         program = Executable(f"{self.python.command} -I -m eon.server")
-        run = program.run(directory=self.folder, timeout=timeout)
+        try:
+            run = program.run(directory=self.folder, timeout=timeout)
+        except CalculationError as error:
+            self.complaint = str(error.args[0])  # its wall time ran out; what finished is found in the next
+            return 0
         if self.server.error is not None:
             raise self.server.error
         if run.returncode != 0 or _LOCKED in run.stdout + run.stderr:
@@ -206,8 +209,11 @@ class EonRun:
             if abs(known - energy) < _ALIKE:
                 return modes
         centre = most_displaced(read_con(state / f"reactant{suffix}.con"), saddle)
-        self.modes[energy] = count_negative_modes(self.potential, saddle, centre)
+        self.modes[energy] = count_negative_modes(self._forces, saddle, centre)
         return self.modes[energy]
+
+    def _forces(self, atoms: Atoms) -> np.ndarray:
+        return self.potential.evaluate(atoms, gamma=False).forces
 
     def _look(self) -> int:
         """Look at the searches of a pass before the server registers them in the next."""

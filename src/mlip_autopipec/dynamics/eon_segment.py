@@ -1,6 +1,6 @@
 """The part of a kinetic Monte Carlo trajectory that one potential walks: how it begins, and is kept.
 
-Energies of two potentials cannot stand in one table. So a new potential gets a folder of eOn of its own, which
+Energies of two potentials cannot stand in one table. So a new potential gets an eOn folder of its own, which
 begins in the last state of the one before; events that were known are searched again from their saddles, and
 those that are still there are handed to eOn's server.
 """
@@ -79,7 +79,7 @@ class Segment:
             Number of the potential.
         """
         for known in self.known:
-            moved, lengths = find_mic(saddle.positions - known.positions, saddle.cell, pbc=True)  # type: ignore[no-untyped-call]
+            moved, lengths = find_mic(saddle.positions - known.positions, saddle.cell, pbc=True)
             if len(moved) and lengths.max() < _SAME_SADDLE:
                 return known.found_in
         return self.generation
@@ -261,4 +261,3 @@ def unpack_folder(file: FileData, folder: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as archive:
         archive.extractall(folder, filter="data")
     path.unlink()
-

@@ -1,8 +1,8 @@
 """Get eOn from PyPI alone, without a compiler, and prove that it works.
 
-The client is the library ``pyeonclient``, of which there are wheels. The server is pure Python, but comes only
-inside a source distribution that wants a recent C++ compiler. pip is therefore given a build backend that
-builds nothing and packs the server alone.
+The client is the library ``pyeonclient``, of which there are wheels. The server is pure Python, but comes
+only inside a source distribution that wants a recent C++ compiler. pip is therefore given a build backend
+that builds nothing and packs the server alone.
 """
 
 import shutil
@@ -15,16 +15,14 @@ from mlip_autopipec.errors import MissingProgramError
 from mlip_autopipec.process import Executable, tail
 from mlip_autopipec.provision import environment_python, install_requirements, replacing, run_pip
 
-_SERVER = (
-    "eon-akmc==3.6.0 --hash=sha256:31a5bc0b21df04fa462eafcdf8bddf1bd20b5bf2d4375ada47c12d4239e24727\n"
-)
+_SERVER = "eon-akmc==3.6.0 --hash=sha256:31a5bc0b21df04fa462eafcdf8bddf1bd20b5bf2d4375ada47c12d4239e24727\n"
 _BACKEND = "mesonpy"  # the name that the source distribution asks for
 _PROBE = "import eon.server, eon.akmc, pyeonclient; from importlib.metadata import version; "
 _SAY = "print(version('eon-akmc'), version('pyeonclient'))"
 _TRIAL_TIMEOUT = 120.0
 _HINT = (
-    "install one (Debian 13 has python3.13, pyenv builds any; Debian 12 and PyPI have none), or set eon_python "
-    "(MLIP_AUTO_EON_PYTHON) to the Python of an environment that has eon-akmc and pyeonclient."
+    "install one (Debian 13 has python3.13, pyenv builds any; Debian 12 and PyPI have none), or set "
+    "eon_python (MLIP_AUTO_EON_PYTHON) to the Python of an environment that has eon-akmc and pyeonclient."
 )
 
 

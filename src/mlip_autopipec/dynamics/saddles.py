@@ -1,6 +1,8 @@
-"""Saddles and the paths over them: plain functions of a potential or of an ASE calculator."""
+"""Saddles and the paths over them: plain functions of forces or of an ASE calculator."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
@@ -9,8 +11,6 @@ from ase.geometry import find_mic
 from ase.mep import NEB
 from ase.optimize import FIRE
 from numpy.typing import NDArray
-
-from mlip_autopipec.ace import AcePotential
 
 Array = NDArray[np.float64]
 
@@ -43,15 +43,15 @@ class Path:
         return float(self.energies.max())
 
 
-def count_negative_modes(potential: AcePotential, saddle: Atoms, centre: int) -> int:
+def count_negative_modes(forces_of: Callable[[Atoms], Array], saddle: Atoms, centre: int) -> int:
     """Count the directions in which the energy of a stationary point falls.
 
     Up to 100 atoms about the event may move; fixing the others can hide a negative mode but adds none.
 
     Parameters
     ----------
-    potential
-        The potential.
+    forces_of
+        Gives the forces in eV/Å on all atoms, shape ``(n_atoms, 3)``.
     saddle
         The stationary point.
     centre
@@ -69,9 +69,9 @@ def count_negative_modes(potential: AcePotential, saddle: Atoms, centre: int) ->
         for axis in range(3):
             forces = []
             for sign in (1.0, -1.0):
-                moved = saddle.copy()  # type: ignore[no-untyped-call]
+                moved = saddle.copy()
                 moved.positions[atom, axis] += sign * _STEP
-                forces.append(potential.evaluate(moved, gamma=False).forces[mobile].ravel())
+                forces.append(forces_of(moved)[mobile].ravel())
             rows.append((forces[1] - forces[0]) / (2.0 * _STEP))
     hessian = np.array(rows)
     return int((np.linalg.eigvalsh((hessian + hessian.T) / 2.0) < -_FLAT).sum())
@@ -79,7 +79,7 @@ def count_negative_modes(potential: AcePotential, saddle: Atoms, centre: int) ->
 
 def most_displaced(first: Atoms, second: Atoms) -> int:
     """Return the index of the atom that moves most between two structures of the same cell."""
-    _, lengths = find_mic(second.positions - first.positions, first.cell, pbc=first.pbc)  # type: ignore[no-untyped-call]
+    _, lengths = find_mic(second.positions - first.positions, first.cell, pbc=first.pbc)
     return int(np.argmax(lengths))
 
 
@@ -114,30 +114,29 @@ def minimum_energy_path(
     images = _along(knots, n_images)
     for image in images:
         image.calc = calculator
-    band = NEB(images, climb=True, allow_shared_calculator=True, method="improvedtangent")  # type: ignore[no-untyped-call]
-    with FIRE(band, logfile=None) as optimiser:  # type: ignore[arg-type, no-untyped-call]
+    band = NEB(images, climb=True, allow_shared_calculator=True, method="improvedtangent")
+    with FIRE(band, logfile=None) as optimiser:
         optimiser.run(fmax=max_force, steps=max_steps)
     energies = np.array([float(image.get_potential_energy()) for image in images])
-    pairs = zip(images[1:], images[:-1], strict=True)
-    lengths = [np.linalg.norm(_difference(a, b)) for a, b in pairs]
-    residual = float(np.linalg.norm(np.reshape(band.get_forces(), (-1, 3)), axis=1).max())  # type: ignore[no-untyped-call]
+    lengths = [np.linalg.norm(_difference(b, a)) for a, b in pairwise(images)]
+    residual = float(np.linalg.norm(np.reshape(band.get_forces(), (-1, 3)), axis=1).max())
     return Path(np.concatenate([[0.0], np.cumsum(lengths)]), energies - energies[0], residual)
 
 
 def _difference(later: Atoms, earlier: Atoms) -> Array:
-    vectors, _ = find_mic(later.positions - earlier.positions, earlier.cell, pbc=earlier.pbc)  # type: ignore[no-untyped-call]
+    vectors, _ = find_mic(later.positions - earlier.positions, earlier.cell, pbc=earlier.pbc)
     return np.asarray(vectors)
 
 
 def _along(knots: list[Atoms], n_images: int) -> list[Atoms]:
     """Place images at equal distances along straight lines between the knots."""
-    steps = [_difference(b, a) for a, b in zip(knots[:-1], knots[1:], strict=True)]
+    steps = [_difference(b, a) for a, b in pairwise(knots)]
     lengths = np.array([np.linalg.norm(step) for step in steps])
     ends = np.concatenate([[0.0], np.cumsum(lengths)])
     images = []
     for distance in np.linspace(0.0, ends[-1], n_images):
         leg = min(int(np.searchsorted(ends, distance, side="right")) - 1, len(steps) - 1)
-        image = knots[0].copy()  # type: ignore[no-untyped-call]
+        image = knots[0].copy()
         share = (distance - ends[leg]) / lengths[leg]
         image.positions = knots[0].positions + sum(steps[:leg]) + share * steps[leg]
         images.append(image)

@@ -357,7 +357,7 @@ class _Run:
 
 
 def _clear(folder: Path, last: JournalEntry | None) -> None:
-    """Make way for an attempt: a failed one is kept beside it, of one that was cut off what can be resumed."""
+    """Make way for an attempt: a failed one is kept beside it, one cut off leaves what can be resumed."""
     if not folder.exists():
         return
     if last is not None and last.state == "failed":

@@ -10,7 +10,7 @@ from mlip_autopipec.errors import StoreError
 from mlip_autopipec.schemas.structure import FileData
 
 RESUME_FOLDER = "resume"
-"""In its own folder, what a job puts here outlives an attempt that was cut off, for the next to go on with."""
+"""What a job puts here, in its own folder, outlives an attempt that was cut off: the next goes on with it."""
 
 
 def pack_file(path: Path) -> FileData:

@@ -34,7 +34,7 @@ class KmcEvent(Document):
 
     id: str = Field(description="State and eOn's number of the process, such as '2.0.17'.")
     state: str = Field(description="State it leaves.")
-    product_state: str | None = Field(None, description="State it leads to; none as long as it was not taken.")
+    product_state: str | None = Field(None, description="State it leads to; none until it is taken.")
     generation: int = Field(description="Potential generation whose energies these are [1].")
     found_in: int = Field(description="Potential generation in which it was found first [1].")
     barrier: float = Field(description="Energy of the saddle above the state [eV].")
