@@ -6,13 +6,14 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test test-pacemaker lint types docs-reference programs clean
+.PHONY: help demo demo-fast test test-pacemaker test-eon lint types docs-reference programs clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
 	@echo "make demo-fast  copper by ASE's EMT potential (not DFT): the same loop, about 2 minutes"
 	@echo "make test       linters, types, import rules and tests"
 	@echo "make test-pacemaker  installs pacemaker with TensorFlow (2 GB) and runs the tests that need it"
+	@echo "make test-eon   installs eOn (320 MB; needs a Python of 3.12 or newer) and runs the tests that need it"
 	@echo "make programs   apt-get the programs that some tests need (root)"
 
 $(BIN)/uv:
@@ -42,6 +43,10 @@ test: $(VENV)/.dev lint types
 test-pacemaker: $(VENV)/.dev
 	$(BIN)/mlip-auto setup pacemaker
 	$(BIN)/pytest -m tensorpot
+
+test-eon: $(VENV)/.dev
+	$(BIN)/mlip-auto setup eon
+	$(BIN)/pytest -m eon
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from mlip_autopipec.selection import DOptimalSelectionMaker
 from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import LinearAceFitMaker
 
-N_INITIAL, BATCH, N_FUNCTIONS, CUTOFF = 12, 4, 80, 5.2
+N_INITIAL, BATCH, N_FUNCTIONS, CUTOFF = 16, 4, 80, 5.2
 GENERATIONS = 15
 SAME_BARRIER = 3.0e-3  # eV
 
@@ -116,13 +116,13 @@ def main():
     for case in given.case:
         element, make = CASES[case]
         begin = perf_counter()
-        seeds = SeedStructuresMaker(n_atoms=4, n_strained=12, n_rattled=12)
+        seeds = SeedStructuresMaker(n_atoms=8, n_strained=16, n_rattled=16)
         crystal = AtomicStructure.from_ase(bulk(element, cubic=True))
         pool = seeds.make.original(seeds, [crystal]).candidates
         choose = DOptimalSelectionMaker(n_functions=N_FUNCTIONS, cutoff=CUTOFF)
         first = label_batch(choose.select(pool, N_INITIAL, [], None).candidates, EMT())
         start = AtomicStructure.from_ase(make())
-        conditions = {"confidence": given.confidence, "n_steps": given.steps, "max_wall_time": 1200.0}
+        conditions = {"confidence": given.confidence, "n_steps": given.steps, "max_wall_time": 600.0}
         with TemporaryDirectory() as scratch:
             folder = (given.folder or Path(scratch)) / case
             folder.mkdir(parents=True, exist_ok=True)

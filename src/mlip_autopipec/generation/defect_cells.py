@@ -18,7 +18,8 @@ Defect = Literal["vacancy", "interstitial", "adatom"]
 
 _VACUUM = 10.0  # Å
 _LAYERS = 4
-_GRID = 12  # sites tried along each edge of a surface
+_APART = 2.5  # nearest distances between an adatom and its images
+_GRID = 12  # sites tried along each edge of the cell of a surface
 _ABOVE = 0.85  # of the nearest distance, between an adatom and the atoms it sits on, before it relaxes
 
 
@@ -89,8 +90,6 @@ class DefectCellMaker(Maker):
 def _with_adatom(crystal: Atoms, n_atoms: int) -> Atoms:
     """Cut a (100) slab and put an atom where most of the surface is farthest from: in a hollow."""
     slab = cut_along(crystal, (1, 0, 0), _LAYERS, vacuum=_VACUUM / 2.0, periodic=True)
-    lengths = np.append(slab.cell.lengths()[:2], np.inf)
-    slab = slab.repeat(isotropic_repeat(lengths, len(slab), n_atoms))
     distance = nearest_distance(crystal)
     top = slab.positions[slab.positions[:, 2] > slab.positions[:, 2].max() - 0.3 * distance]
     a, b, _ = slab.cell.array
@@ -101,5 +100,10 @@ def _with_adatom(crystal: Atoms, n_atoms: int) -> Atoms:
     best = int(np.argmax(np.round(apart, 3)))
     height = np.sqrt(max((_ABOVE * distance) ** 2 - apart[best] ** 2, (0.4 * distance) ** 2))
     place = np.append(sites[best][:2], top[:, 2].max() + height)
+    lengths = np.append(slab.cell.lengths()[:2], np.inf)
+    repeats = np.array(isotropic_repeat(lengths, len(slab), n_atoms))
+    # Fewer would bring the adatom next to its own image.
+    repeats[:2] = np.maximum(repeats[:2], np.ceil(_APART * distance / lengths[:2]))
+    slab = slab.repeat(tuple(int(n) for n in repeats))
     slab += Atoms([slab.get_chemical_symbols()[0]], positions=[place])
     return Atoms(slab.get_chemical_symbols(), positions=slab.positions, cell=slab.cell.array, pbc=True)

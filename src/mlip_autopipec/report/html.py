@@ -11,6 +11,7 @@ from jobflow import JobStore
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.report import details, sections
 from mlip_autopipec.report.campaign import Campaign
+from mlip_autopipec.report.kmc import kinetics
 from mlip_autopipec.report.read import read_campaign
 from mlip_autopipec.report.tables import join
 from mlip_autopipec.report.trust import trust
@@ -75,6 +76,7 @@ def report_page(campaign: Campaign) -> str:
             sections.judgement(campaign),
             sections.learning(campaign),
             sections.walks(campaign),
+            kinetics(campaign),
             trust(campaign),
             details.small_cells(campaign),
             sections.physics(campaign),
