@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/force_socket.py [--calls 200]
 
-eOn's Python asks this process for the forces of copper cells of different size, as eOn's client does. The fastest call
-of each size is taken: on a busy machine the others tell of the machine.
+eOn's Python asks this process for the forces of copper cells of different size, as eOn's client does. The
+fastest call of each size is taken: on a busy machine the others tell of the machine.
 """
 
 import argparse
@@ -54,7 +54,9 @@ class Timed(ForceWatch):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--calls", type=int, default=200)
     calls = parser.parse_args().calls
     seeds = SeedStructuresMaker(n_atoms=4)

@@ -295,6 +295,9 @@ def flow(log):
 def program(marker):
     return jobs.start_program(marker)
 
+def resumable(marker):
+    return jobs.resume(marker)
+
 if __name__ == "__main__":
     what, directory, argument = sys.argv[1:]
     store = open_store(Path(directory))
@@ -355,6 +358,21 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
     assert alive(str(marker)) == []
     assert journal(tmp_path / "run")["start_program"].state == "interrupted"
     assert not (tmp_path / "run" / "run.pid").exists()
+
+
+def test_what_a_job_keeps_for_it_outlives_a_kill(tmp_path):
+    marker = tmp_path / "marker"
+    with script(tmp_path, "resumable", marker) as process:
+        while not marker.exists():
+            time.sleep(0.02)
+        process.kill()
+    with script(tmp_path, "resumable", marker) as process:
+        told, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert told.splitlines()[-1] == "1 0 0 0"
+    with open_store(tmp_path / "run") as store:
+        (found,) = store.query({}, load=True)
+    assert found["output"] == {"kept": ["half"], "beside": []}
 
 
 def test_one_run_in_a_folder(tmp_path, run):

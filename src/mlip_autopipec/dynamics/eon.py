@@ -198,6 +198,8 @@ class EonKmcMaker(KmcConditions, Maker):
             return "failed", f"{idle} batches of searches in a row left no result: {run.complaint}"
         if halted >= self.max_halts:
             return "uncertain", f"the watchdog ended {halted} searches"
+        if halted and run.confidence >= self.confidence:
+            return "uncertain", f"all events of the state are known but those of {halted} searches it ended"
         if len(steps) >= self.n_steps:
             return "steps", f"{len(steps)} steps"
         if self.max_time is not None and time >= self.max_time:

@@ -1,5 +1,6 @@
 """A run of eOn in a folder: single passes of its server, and searches of our own between them."""
 
+import re
 import shlex
 import shutil
 from dataclasses import dataclass, field
@@ -51,6 +52,16 @@ class EonRun:
         Distance in Å within which atoms are neighbours.
     seed
         Seed of eOn's random numbers.
+    rejected
+        What was refused as an event.
+    n_crashed
+        Searches that left no result.
+    complaint
+        What the last of them said.
+    confidence
+        That of the current state, as the server last said.
+    modes
+        Negative modes of saddles by their energy in eV.
     """
 
     folder: Path
@@ -64,6 +75,7 @@ class EonRun:
     rejected: list[RejectedEvent] = field(default_factory=list)
     n_crashed: int = 0
     complaint: str = ""
+    confidence: float = 0.0
     modes: dict[float, int] = field(default_factory=dict)
 
     def prepare(self, *, may_step: bool = True) -> None:
@@ -181,6 +193,9 @@ class EonRun:
                 directory=self.folder,
                 log_tail=tail(run.stderr or run.stdout),
             )
+        said = re.findall(r"with confidence (\d\.\d+)", run.stdout + run.stderr)
+        if said:
+            self.confidence = float(said[-1])
         return self._look()
 
     def longest_pass(self) -> float:
