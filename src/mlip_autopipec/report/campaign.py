@@ -245,7 +245,7 @@ class Campaign:
             training=_oracle_time(self.training_labels),
             validation=_oracle_time(self.validation_labels),
             fit=sum(fit.wall_time for fit in (*self.fits, *self.slow_fits)),
-            dynamics=sum(run.wall_time for run in (*self.walks, *self.kmc)),
+            dynamics=sum(w.wall_time for w in self.walks) + sum(run.wall_time for run in self.kmc),
         )
 
     @property
