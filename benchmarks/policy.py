@@ -14,10 +14,10 @@ from ase.calculators.emt import EMT
 from ase.calculators.tersoff import Tersoff, TersoffParameters
 
 from mlip_autopipec.ace import load_potential
-from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned, quiet_arms
+from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned
 from mlip_autopipec.generation import PerturbationMaker, SeedStructuresMaker, variants
 from mlip_autopipec.schemas import AtomicStructure, CandidateStructure, ErrorStatistics, ParityPoint
-from mlip_autopipec.selection import ArmErrorMaker, DOptimalSelectionMaker
+from mlip_autopipec.selection import ArmErrorMaker, DOptimalSelectionMaker, VOptimalSelectionMaker
 from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import LinearAceFitMaker
 
@@ -68,7 +68,8 @@ class Campaign:
         self.policy = ExplorationPolicy(
             kind="adaptive" if method == "adaptive" else "fixed", arms=dict.fromkeys(ARMS, 1.0)
         )
-        self.arms, self.decisions = [], []
+        self.selection = VOptimalSelectionMaker(cutoff=cutoff, n_functions=100, arms=self.policy.arms)
+        self.arms, self.decisions, self.older = [], [], None
         reference = [AtomicStructure.from_ase(self.crystal)]
         seeds = SeedStructuresMaker(n_atoms=len(self.crystal), n_strained=10, n_rattled=10, seed=seed)
         pool = seeds.make.original(seeds, reference).candidates
@@ -84,15 +85,19 @@ class Campaign:
             found = [c for arm in arms for c in fresh(self.crystal, [str(arm)], 1, rng, self.search)]
             self.batches.append(label_batch(found, self.oracle, prefix=f"batch-{number}"))
             return
-        decision = decided(self.policy, self.arms, (), n_slots=BATCH, generation=number, seed=self.seed)
+        decision = decided(self.policy, self.arms, (), n_slots=BATCH, generation=number)
         self.decisions.append(decision)
-        self.arms = granted(self.arms, decision)
-        slots = {arm: n for arm, n in decision.slots.items() if arm in ARMS}
         potential = load_potential(self.potential, self.directory)
-        found = self.search.search(potential, self.reference, slots, self.seed + number)
-        batch = label_batch(found.candidates, self.oracle, prefix=f"batch-{number}")
-        paid = ArmErrorMaker().measure(potential, batch)
-        self.arms = learned(self.arms, self.policy, paid, quiet_arms([], found.searches))
+        adaptive = self.policy.kind == "adaptive"
+        found = self.search.search(
+            potential, self.reference, decision.slots, self.seed + number, required=not adaptive
+        ).candidates
+        if adaptive and found:
+            found = self.selection.select(found, BATCH, self.batches, self.potential).candidates
+        batch = label_batch(found, self.oracle, prefix=f"batch-{number}")
+        paid = ArmErrorMaker().measure(potential, batch, self.older)
+        self.arms = learned(granted(self.arms, decision), paid, number)
+        self.older = potential
         self.batches.append(batch)
 
     def refit(self) -> None:

@@ -24,6 +24,7 @@ from mlip_autopipec.selection.embedding import (
     cut_box,
     cut_crystal,
     embed,
+    gamma_excess,
     host_vectors,
     judge,
     judged,
@@ -331,6 +332,7 @@ def test_a_potential_without_active_set_calls_no_atom_uncertain(copper_files, co
     [
         ({"frozen": 2.0}, "'frozen' must lie between 0 and 'buffer'"),
         ({"largest_share": 1.0}, "'largest_share' must lie between 0 and 1"),
+        ({"exchanges": -1}, "'exchanges' must not be negative, got -1"),
         ({"buffer_gamma": 0.5}, "'buffer_gamma' must be at least 1"),
     ],
 )
@@ -394,6 +396,31 @@ def test_something_is_left_to_be_labelled(copper, frames, tmp_path):
     assert [c.gamma for c in found.candidates] == [4.0]
 
 
+def test_what_is_too_large_for_a_label_goes_into_the_least_bad_cell(copper, frames, tmp_path):
+    rule = EmbeddingRule(relax_steps=0)
+    hopeless = frames(thermal(bulk("Cu", cubic=True).repeat(5), 5, 0.2), required=True, gamma=7.0)
+    found = EmbeddingMaker(rule=rule, largest_whole=499).embed(copper, [hopeless], tmp_path)
+    (small,) = found.candidates
+    assert not any(cell.accepted for cell in found.cells)
+    assert small.structure.n_atoms == found.cells[1].n_atoms  # of three the one whose gamma grew least
+    (reason,) = found.forced
+    assert reason.endswith("500 atoms are too many for a label")
+    assert small.structure.n_atoms < 250
+    assert small.weights.energy is False
+    assert (found.n_embedded, found.whole, found.dropped) == (1, [], [])
+    whole = EmbeddingMaker(rule=rule, largest_whole=500).embed(copper, [hopeless], tmp_path)
+    assert whole.candidates == [hopeless[0]]
+    assert whole.forced == []
+
+
+def test_more_than_gamma_must_not_be_wrong_even_then():
+    rule = EmbeddingRule()
+    assert gamma_excess(GOOD, 500, rule) == pytest.approx(9.0 / 9.9)
+    assert gamma_excess(replace(GOOD, gamma_buffer=6.0), 500, rule) == pytest.approx(2.0)
+    assert gamma_excess(replace(GOOD, smallest_distance=0.5), 500, rule) == np.inf
+    assert gamma_excess(replace(GOOD, descriptor_difference=0.1), 500, rule) == np.inf
+
+
 def test_no_cluster_is_made_of_what_is_not_periodic(copper, frames, tmp_path, hot):
     wire = hot[1].copy()
     wire.pbc = [False, False, True]
@@ -405,3 +432,5 @@ def test_no_cluster_is_made_of_what_is_not_periodic(copper, frames, tmp_path, ho
 def test_embed_above_must_be_a_number_of_atoms():
     with pytest.raises(ConfigError, match="'embed_above' must be at least 1"):
         EmbeddingMaker(embed_above=0)
+    with pytest.raises(ConfigError, match="'largest_whole' must not be below 'embed_above'"):
+        EmbeddingMaker(embed_above=100, largest_whole=50)

@@ -262,9 +262,12 @@ class ExplorationConfig(Section):
     embed_above: Count | None = Field(
         None, description="Atoms above which a small periodic cell is cut out for the oracle [1]."
     )
+    largest_whole: Count | None = Field(
+        None, description="Atoms above which no frame is labelled whole, however bad its small cell is [1]."
+    )
     policy: Literal["fixed", "adaptive"] | None = Field(
         None,
-        description="'fixed': labels by given shares; 'adaptive': by the error they were seen to uncover.",
+        description="'fixed': labels by given shares; 'adaptive': where they lower the expected error most.",
     )
     arms: dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]] | None = Field(
         None,
@@ -273,8 +276,8 @@ class ExplorationConfig(Section):
     arm_strain: Annotated[float, Field(gt=0.0, lt=0.5)] | None = Field(
         None, description="Largest strain of the structures that explorers beside MD make [1]."
     )
-    cost: Literal["labels", "wall_time"] | None = Field(
-        None, description="What an adaptive policy saves: labels, or the oracle's wall time."
+    offers: Count | None = Field(
+        None, description="Uncertain structures that an adaptive policy asks each explorer beside MD for [1]."
     )
 
 

@@ -9,7 +9,7 @@ from jobflow import Flow, Job, Maker, OutputReference, Response, job
 from mlip_autopipec.dynamics import EonKmcMaker, ExplorationMaker, LammpsMDMaker
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.flows.kmc import kept_open, kmc_candidates, kmc_jobs
-from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned, quiet_arms
+from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned
 from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, halt_rate_limit, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import DefectCellMaker, PerturbationMaker, SeedStructuresMaker
@@ -218,8 +218,7 @@ class ActiveLearningMaker(Maker):
         sizes = [run.final.n_atoms for run in runs] + [state.kmc_atoms]
         embed = max(sizes) > self.embedding_maker.embed_above
         if self.policy.active:
-            quiet = quiet_arms(runs, found.searches if found else [])
-            state = state.model_copy(update={"arms": learned(state.arms, self.policy, paid, quiet)})
+            state = state.model_copy(update={"arms": learned(state.arms, paid, state.generation)})
         if state.stop_reason is not None:
             return Response(replace=self._conclusion(state, embed=embed))
         state = state.model_copy(update={"generation": state.generation + 1})
@@ -258,7 +257,9 @@ class ActiveLearningMaker(Maker):
         if beside is not None:
             candidates.append(OutputReference(beside).candidates)
         batches = [OutputReference(uuid) for uuid in state.batches]
-        budget = min(self.batch_size, self.limits.max_labels - state.n_labels)
+        # A place that halts again right away gets more labels, then less heat (`moved`), and is given up.
+        stuck = sum(walker.n_stuck > 0 and not walker.finished for walker in state.walkers)
+        budget = min(self.batch_size + stuck, self.limits.max_labels - state.n_labels)
         chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
         labels = self.label_maker.make(chosen.output)
         calibration = self._calibration(state, labels.output)
@@ -275,7 +276,8 @@ class ActiveLearningMaker(Maker):
         )
         made += [chosen, labels, calibration, fit]
         if self.policy.active:
-            paid = self.arm_error_maker.make(OutputReference(state.potentials[-2]), labels.output)
+            met, *older = [OutputReference(uuid) for uuid in state.potentials[-2:-4:-1]]
+            paid = self.arm_error_maker.make(met, labels.output, *older)
             _tag(paid, "measure", state.generation)
             made.append(paid)
         if self.milestone_every and state.generation % self.milestone_every == 0:
@@ -340,11 +342,8 @@ class ActiveLearningMaker(Maker):
             {walker.arm for walker in walkers},
             n_slots=self.batch_size,
             generation=state.generation,
-            seed=self.seed,
         )
         update = {"decisions": [*state.decisions, decision], "arms": granted(state.arms, decision)}
-        if decision.kind == "adaptive":
-            walkers = [walker for walker in walkers if walker.arm in decision.slots]
         slots = {arm: n for arm, n in decision.slots.items() if arm in EXPLORERS}
         if not slots:
             return state.model_copy(update=update), walkers, []
@@ -353,6 +352,7 @@ class ActiveLearningMaker(Maker):
             OutputReference(state.seeds).reference,
             slots,
             self.seed + state.generation,
+            required=decision.kind == "fixed",
         )
         _tag(search, "search", state.generation)
         return state.model_copy(update=update | {"search": search.uuid}), walkers, [search]

@@ -23,7 +23,12 @@ from mlip_autopipec.generation import (
 )
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker, VaspStaticMaker
 from mlip_autopipec.schemas import AtomicStructure
-from mlip_autopipec.selection import DOptimalSelectionMaker, EmbeddingMaker, GammaCalibrationMaker
+from mlip_autopipec.selection import (
+    DOptimalSelectionMaker,
+    EmbeddingMaker,
+    GammaCalibrationMaker,
+    VOptimalSelectionMaker,
+)
 from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
 from mlip_autopipec.training.tuning import BasisTuner
 from mlip_autopipec.validation import EosMaker, HeldOutMaker, StabilityMaker
@@ -247,15 +252,12 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
     loop: dict[str, Any] = {}
     for section in ("training", "exploration", "active_learning"):
         loop |= part(section, ActiveLearningMaker)
+    policy = ExplorationPolicy(**part("exploration", ExplorationPolicy))
     seeds = SeedStructuresMaker(**part("generation", SeedStructuresMaker), seed=seed)
     stability = {"temperature": max(loop["temperatures"]), "timestep": walk["timestep"]}
     return ActiveLearningMaker(
         seed_maker=seeds,
-        selection_maker=DOptimalSelectionMaker(
-            **{k: v for k, v in fit.items() if k in _SELECTION_KEYS},
-            **part("active_learning", DOptimalSelectionMaker),
-            seed=seed,
-        ),
+        selection_maker=_selection(policy, fit, part("active_learning", DOptimalSelectionMaker), seed),
         label_maker=label_maker,
         fit_maker=LinearAceFitMaker(**fit, tuner=tuner, seed=seed),
         final_fit_maker=final,
@@ -273,11 +275,21 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
             **part("validation", ValidationMaker),
         ),
         perturbation_maker=PerturbationMaker(**part("exploration", PerturbationMaker)),
-        policy=ExplorationPolicy(**part("exploration", ExplorationPolicy)),
+        policy=policy,
         limits=LoopLimits(**part("active_learning", LoopLimits)),
         **loop,
         seed=seed,
     )
+
+
+def _selection(
+    policy: ExplorationPolicy, fit: dict[str, Any], given: dict[str, Any], seed: int
+) -> DOptimalSelectionMaker:
+    """Choose labels by information, or where several explorers compete, by the expected error."""
+    basis = {key: value for key, value in fit.items() if key in _SELECTION_KEYS}
+    if policy.kind == "adaptive":
+        return VOptimalSelectionMaker(**basis, **given, arms=policy.arms, seed=seed)
+    return DOptimalSelectionMaker(**basis, **given, seed=seed)
 
 
 def _oracle(chosen: dict[str, Any], part: Any) -> OracleMaker:

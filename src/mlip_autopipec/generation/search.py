@@ -57,7 +57,13 @@ class PerturbationMaker(Maker):
 
     @job(output_schema=PerturbationDoc, data=["candidates"])
     def make(
-        self, potential: PotentialDoc, crystals: list[AtomicStructure], slots: dict[str, int], seed: int
+        self,
+        potential: PotentialDoc,
+        crystals: list[AtomicStructure],
+        slots: dict[str, int],
+        seed: int,
+        *,
+        required: bool = True,
     ) -> PerturbationDoc:
         """Look for uncertain structures.
 
@@ -71,16 +77,24 @@ class PerturbationMaker(Maker):
             How many are wanted of each explorer; names as in :data:`EXPLORERS`.
         seed
             Seed of all random choices.
+        required
+            Whether they are to be labelled, as the policy has granted it, or only offered.
 
         Returns
         -------
         PerturbationDoc
-            The uncertain ones, marked as required: the policy has granted their labels.
+            The uncertain ones.
         """
-        return self.search(load_potential(potential, Path.cwd()), crystals, slots, seed)
+        return self.search(load_potential(potential, Path.cwd()), crystals, slots, seed, required=required)
 
     def search(
-        self, potential: AcePotential, crystals: list[AtomicStructure], slots: dict[str, int], seed: int
+        self,
+        potential: AcePotential,
+        crystals: list[AtomicStructure],
+        slots: dict[str, int],
+        seed: int,
+        *,
+        required: bool = True,
     ) -> PerturbationDoc:
         """Look for them; what :meth:`make` does, without a workflow and with a loaded potential."""
         cells = [structure.to_ase() for structure in crystals]
@@ -91,7 +105,7 @@ class PerturbationMaker(Maker):
             rng = np.random.default_rng([seed, EXPLORERS.index(_known(arm))])
             made = self._made(_known(arm), cells, self.n_tries * n_wanted, rng)
             found, grades = self._uncertain(potential, _known(arm), made, n_wanted)
-            candidates += found
+            candidates += [c.model_copy(update={"required": required}) for c in found]
             searches.append(
                 ArmSearch(
                     arm=arm,
@@ -150,7 +164,6 @@ class PerturbationMaker(Maker):
                         detail=variant.detail,
                         gamma=grades[-1],
                         arm=arm,
-                        required=True,
                     )
                 )
         return found, grades

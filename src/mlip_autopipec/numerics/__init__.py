@@ -12,6 +12,7 @@ from mlip_autopipec.numerics.evidence import (
 )
 from mlip_autopipec.numerics.maxvol import maxvol
 from mlip_autopipec.numerics.rates import ErrorCurve, error_curve, rate_limit, share_interval
+from mlip_autopipec.numerics.voptimal import greedy_v_optimal
 
 __all__ = [
     "BirchMurnaghan",
@@ -25,6 +26,7 @@ __all__ = [
     "evidence_fit",
     "fit_birch_murnaghan",
     "greedy_d_optimal",
+    "greedy_v_optimal",
     "isotropic_repeat",
     "maxvol",
     "posterior_precision",

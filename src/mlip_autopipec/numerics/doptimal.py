@@ -93,24 +93,14 @@ def greedy_d_optimal(
     ----------
     .. [1] G. L. Nemhauser, L. A. Wolsey, M. L. Fisher, Math. Program. 14, 265 (1978).
     """
-    for index, block in enumerate(blocks):
-        if block.ndim != 2 or block.shape[1] != len(precision):
-            raise FitError(f"block {index} has shape {block.shape}, expected (n, {len(precision)}).")
-    if not (precision.diagonal() > 0.0).all():
-        raise FitError("the prior precision matrix is not positive definite: its diagonal is not positive.")
-    scale = 1.0 / np.sqrt(precision.diagonal())  # columns differ by many orders of magnitude
-    try:
-        lower = linalg.cholesky(precision * scale[:, None] * scale, lower=True)
-    except linalg.LinAlgError as error:
-        raise FitError(f"the prior precision matrix is not positive definite: {error}.") from error
-    root = scale[:, None] * linalg.solve_triangular(lower, np.eye(len(precision)), lower=True).T
+    root = posterior_root(blocks, precision)
     budget = budget or Budget()
     indices: list[int] = []
     gains: list[float] = []
     for index in dict.fromkeys(required):
         gains.append(_gain(blocks[index], root))
         indices.append(index)
-        root = _update(blocks[index], root)
+        root = conditioned(blocks[index], root)
     queue = [(-np.inf, i) for i in range(len(blocks)) if i not in set(indices)]
     heapq.heapify(queue)
     while queue and len(indices) < n_choose:
@@ -124,7 +114,7 @@ def greedy_d_optimal(
             continue
         indices.append(index)
         gains.append(gain)
-        root = _update(blocks[index], root)
+        root = conditioned(blocks[index], root)
     return DesignChoice(indices, gains)
 
 
@@ -134,8 +124,54 @@ def _gain(block: Array, root: Array) -> float:
     return 0.5 * float(log_det)
 
 
-def _update(block: Array, root: Array) -> Array:
-    """Condition the root of the covariance on the block; without a difference, nothing cancels."""
+def posterior_root(blocks: Sequence[Array], precision: Array) -> Array:
+    """Check a design and take the root of its posterior covariance.
+
+    Parameters
+    ----------
+    blocks
+        One matrix per experiment, shape ``(n_rows_i, n_columns)``.
+    precision
+        Posterior precision matrix, shape ``(n_columns, n_columns)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        R with the covariance R R^T, shape ``(n_columns, n_columns)``.
+
+    Raises
+    ------
+    FitError
+        The precision matrix is not positive definite, or a block has another number of columns.
+    """
+    for index, block in enumerate(blocks):
+        if block.ndim != 2 or block.shape[1] != len(precision):
+            raise FitError(f"block {index} has shape {block.shape}, expected (n, {len(precision)}).")
+    if not (precision.diagonal() > 0.0).all():
+        raise FitError("the prior precision matrix is not positive definite: its diagonal is not positive.")
+    scale = 1.0 / np.sqrt(precision.diagonal())  # columns differ by many orders of magnitude
+    try:
+        lower = linalg.cholesky(precision * scale[:, None] * scale, lower=True)
+    except linalg.LinAlgError as error:
+        raise FitError(f"the prior precision matrix is not positive definite: {error}.") from error
+    return np.asarray(scale[:, None] * linalg.solve_triangular(lower, np.eye(len(precision)), lower=True).T)
+
+
+def conditioned(block: Array, root: Array) -> Array:
+    """Condition the root of the covariance on an experiment; without a difference, nothing cancels.
+
+    Parameters
+    ----------
+    block
+        Its rows over their standard deviations, shape ``(n_rows, n_columns)``.
+    root
+        As of :func:`posterior_root`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The root afterwards, shape ``(n_columns, n_columns)``.
+    """
     reduced = block @ root
     lower = linalg.cholesky(np.eye(len(root)) + reduced.T @ reduced, lower=True)
     return np.asarray(linalg.solve_triangular(lower, root.T, lower=True).T)

@@ -143,21 +143,25 @@ def decisions(campaign: Campaign) -> Html:
     ]
     arms = [
         (
-            *(arm.arm, arm.n_slots, arm.n_labels, float(np.exp(arm.log_reward)) if arm.weight else None),
-            *(arm.weight, arm.last_generation),
+            *(arm.arm, arm.n_slots, arm.n_labels, arm.force_error, arm.force_error_before),
+            arm.last_generation if arm.n_labels else None,
         )
         for arm in state.arms
     ]
-    head = ("explorer", "labels granted", "labels measured", "error uncovered [eV/Å]", "weight", "last tried")
+    head = (
+        *("explorer", "structures asked for", "labels", "error met [eV/Å]", "one generation older [eV/Å]"),
+        "last labels in generation",
+    )
     note = (
-        "The error uncovered is the mean force error of the potential on what the explorer found, before it "
-        "learned of it; large forces count relatively. `exploration.arms` sets shares or forbids an explorer."
+        "The error met is the mean force error of the potential on the explorer's latest labels, before it "
+        "learned of them, and beside it that of the potential one generation older on the same labels; large "
+        "forces count relatively. `exploration.arms` sets shares or weights, or forbids an explorer."
     )
     return section(
         "Exploration policy",
         table(head, arms),
         element("p", note, "note"),
-        folded("All decisions", table(("generation", "labels granted", "why"), made)),
+        folded("All decisions", table(("generation", "asked for", "why"), made)),
     )
 
 

@@ -55,6 +55,10 @@ class EmbeddingDoc(Document):
     n_small: int = Field(description="Number of frames that were small enough as they were [1].")
     n_embedded: int = Field(description="Number of frames that a small cell took the place of [1].")
     whole: list[str] = Field(description="Frames that stay whole because they must be labelled, with why.")
+    forced: list[str] = Field(
+        default_factory=list,
+        description="Frames too large to be labelled whole, put into a refused cell, forces only, with why.",
+    )
     dropped: list[str] = Field(
         description="Frames that are given up because no small cell will do, with why."
     )

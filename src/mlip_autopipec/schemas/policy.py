@@ -34,6 +34,11 @@ class ArmError(Document):
     force_error: float = Field(
         description="Mean length of the force error; errors of large forces count relative to them [eV/Å]."
     )
+    force_error_before: float | None = Field(
+        None,
+        description="The same of the potential one generation older, on the same labels [eV/Å]; none if "
+        "there was none. What the labels in between were worth on structures that neither had seen.",
+    )
     wall_time: float = Field(description="Mean wall time of a label [s].")
 
 
@@ -48,23 +53,29 @@ class ArmStatistics(Document):
     """What one explorer brought so far."""
 
     arm: str = Field(description="Name of the explorer.")
-    n_slots: int = Field(0, description="Labels it was granted so far [1].")
-    n_labels: int = Field(0, description="Labels it had measured so far [1].")
-    log_reward: float = Field(
-        0.0,
-        description="Mean logarithm of the force error it uncovered per label, weighted [ln eV/Å].",
+    n_slots: int = Field(
+        0, description="Structures it was asked for so far [1]: labels with fixed shares, offers otherwise."
     )
-    weight: float = Field(0.0, description="How many measurements that mean is worth by now [1].")
-    last_generation: int = Field(
-        -1, description="Generation in which it was last granted one [1]; -1: never."
+    n_labels: int = Field(0, description="Labels it had so far [1].")
+    n_latest: int = Field(0, description="Labels it had when it last had any [1].")
+    force_error: float | None = Field(
+        None, description="Mean force error on those, before they were learned [eV/Å]; none without labels."
     )
+    force_error_before: float | None = Field(
+        None, description="The same of the potential one generation older [eV/Å]; none if there was none."
+    )
+    last_generation: int = Field(-1, description="Generation in which it last had labels [1]; -1: never.")
 
 
 class PolicyDecision(Document):
-    """Which explorers get how many labels of a generation, and why."""
+    """What is asked of which explorers in a generation, and why."""
 
     generation: int = Field(description="Number of the generation [1].")
-    kind: Literal["fixed", "adaptive"] = Field(description="Whether the shares were given or learned.")
-    slots: dict[str, int] = Field(description="Labels granted to each explorer [1]; others rest.")
+    kind: Literal["fixed", "adaptive"] = Field(
+        description="Whether labels go by given shares or by the fall of the expected error."
+    )
+    slots: dict[str, int] = Field(
+        description="Fixed: labels of each explorer [1]. Adaptive: structures that each one offers [1]."
+    )
     arms: list[ArmStatistics] = Field(description="What was known when it was decided.")
     reason: str = Field(description="Why, for a reader.")

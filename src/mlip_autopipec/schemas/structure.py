@@ -141,7 +141,9 @@ class SelectionDoc(Document):
     n_considered: int = Field(description="Number of structures it chose from [1].")
     n_duplicates: int = Field(description="Number set aside because they equal another one [1].")
     gain: list[float] = Field(
-        description="Information gained by each chosen one, 0.5 log det ratio of the posterior [nat]."
+        description="What each chosen one brings: by the D-optimal criterion information, 0.5 log det "
+        "ratio of the posterior [nat]; by the V-optimal one the share of the expected squared error that "
+        "goes [1]."
     )
     n_functions: int = Field(description="Number of basis functions of the criterion [1].")
 

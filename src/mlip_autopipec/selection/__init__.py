@@ -5,6 +5,7 @@ from mlip_autopipec.selection.base import SelectionMaker
 from mlip_autopipec.selection.calibration import GammaCalibrationMaker
 from mlip_autopipec.selection.d_optimal import DOptimalSelectionMaker
 from mlip_autopipec.selection.embedding import EmbeddingMaker
+from mlip_autopipec.selection.v_optimal import VOptimalSelectionMaker
 
 __all__ = [
     "ArmErrorMaker",
@@ -12,4 +13,5 @@ __all__ = [
     "EmbeddingMaker",
     "GammaCalibrationMaker",
     "SelectionMaker",
+    "VOptimalSelectionMaker",
 ]

@@ -36,7 +36,9 @@ class ArmErrorMaker(Maker):
             raise ConfigError(f"'force_scale' must be positive, got {self.force_scale} eV/Å.")
 
     @job(output_schema=ArmErrorsDoc)
-    def make(self, potential: PotentialDoc, batch: LabelBatchDoc) -> ArmErrorsDoc:
+    def make(
+        self, potential: PotentialDoc, batch: LabelBatchDoc, before: PotentialDoc | None = None
+    ) -> ArmErrorsDoc:
         """Measure the explorers on the labels of a generation.
 
         Parameters
@@ -45,16 +47,21 @@ class ArmErrorMaker(Maker):
             The potential that met the structures.
         batch
             Their labels, which it was not fitted to.
+        before
+            The potential of the generation before, for the fall of the error; none if there was none.
 
         Returns
         -------
         ArmErrorsDoc
             One entry for each explorer that had a label.
         """
-        return self.measure(load_potential(potential, Path.cwd()), batch)
+        older = load_potential(before, Path.cwd()) if before else None
+        return self.measure(load_potential(potential, Path.cwd()), batch, older)
 
-    def measure(self, potential: AcePotential, batch: LabelBatchDoc) -> ArmErrorsDoc:
-        """Measure; what :meth:`make` does, without a workflow and with a loaded potential."""
+    def measure(
+        self, potential: AcePotential, batch: LabelBatchDoc, before: AcePotential | None = None
+    ) -> ArmErrorsDoc:
+        """Measure; what :meth:`make` does, without a workflow and with loaded potentials."""
         groups: dict[str, list[LabelledStructure]] = {}
         for item in batch.labels:
             if item.arm:
@@ -64,14 +71,18 @@ class ArmErrorMaker(Maker):
                 ArmError(
                     arm=arm,
                     n_labels=len(items),
-                    force_error=float(np.mean([self._error(potential, item) for item in items])),
+                    force_error=self._error(potential, items),
+                    force_error_before=self._error(before, items) if before else None,
                     wall_time=float(np.mean([item.label.wall_time for item in items])),
                 )
                 for arm, items in sorted(groups.items())
             ]
         )
 
-    def _error(self, potential: AcePotential, item: LabelledStructure) -> float:
+    def _error(self, potential: AcePotential, items: list[LabelledStructure]) -> float:
+        return float(np.mean([self._bounded_error(potential, item) for item in items]))
+
+    def _bounded_error(self, potential: AcePotential, item: LabelledStructure) -> float:
         forces = np.array(item.label.forces)
         found = potential.evaluate(item.label.structure.to_ase(), gamma=False).forces
         larger = np.maximum(np.linalg.norm(forces, axis=1), np.linalg.norm(found, axis=1))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mlip_autopipec.ace import BasisSpec, DesignMatrix, RowScales, bonds, build_basis, default_prior
 from mlip_autopipec.errors import ConfigError, FitError
-from mlip_autopipec.numerics import Budget, greedy_d_optimal, posterior_precision
+from mlip_autopipec.numerics import Budget, DesignChoice, greedy_d_optimal, posterior_precision
 from mlip_autopipec.schemas import (
     CandidateStructure,
     LabelBatchDoc,
@@ -110,13 +110,10 @@ class DOptimalSelectionMaker(SelectionMaker):
             groups=[c.origin for c in fresh],
             most={origin: max(1, round(share * n_choose)) for origin, share in self.quotas.items()},
         )
-        choice = greedy_d_optimal(
-            [self._rows(design, c.structure.to_ase(), c.weights) for c in fresh],
-            posterior_precision(gram, prior.log_precision(theta)),
-            n_choose,
-            required=[index for index, c in enumerate(fresh) if c.required or c.control],
-            budget=budget,
-        )
+        blocks = [self._rows(design, c.structure.to_ase(), c.weights) for c in fresh]
+        required = [index for index, c in enumerate(fresh) if c.required or c.control]
+        precision = posterior_precision(gram, prior.log_precision(theta))
+        choice = self._choose(fresh, blocks, precision, n_choose, required, budget)
         return SelectionDoc(
             candidates=[fresh[index] for index in choice.indices],
             n_considered=len(candidates),
@@ -124,6 +121,17 @@ class DOptimalSelectionMaker(SelectionMaker):
             gain=choice.gains,
             n_functions=design.n_functions,
         )
+
+    def _choose(
+        self,
+        fresh: list[CandidateStructure],  # noqa: ARG002 - for criteria that know who found what
+        blocks: list[Array],
+        precision: Array,
+        n_choose: int,
+        required: list[int],
+        budget: Budget,
+    ) -> DesignChoice:
+        return greedy_d_optimal(blocks, precision, n_choose, required, budget)
 
     def _controls(
         self, fresh: list[CandidateStructure], n_choose: int, n_labelled: int

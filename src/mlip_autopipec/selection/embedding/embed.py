@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlip_autopipec.ace import AceCalculator, AcePotential
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.selection.embedding.cut import Cut, cut_box, cut_crystal
+from mlip_autopipec.selection.embedding.exchange import exchanged
 from mlip_autopipec.selection.embedding.host import Host, crystal_cell, host_vectors
 from mlip_autopipec.selection.embedding.judge import Embedding, EmbeddingRule, Judged, judge
 
@@ -31,8 +32,8 @@ def embed(
 ) -> list[Embedding]:
     """Try to put the neighbourhood of the most uncertain atom into a small periodic cell.
 
-    First with lattice vectors of the host, where its crystal survives: a narrow buffer, then a wide one;
-    then in the densest box.
+    First with lattice vectors of the host, where its crystal survives: a narrow buffer, then a wide one, each
+    with elements exchanged in the buffer where it is refused without; then in the densest box.
 
     Parameters
     ----------
@@ -64,6 +65,10 @@ def embed(
         host, centre, vectors, [2.0 * (core + w * rule.buffer) for w in _WIDTHS], most_atoms, core
     ):
         tried.append(settled(cut, whole, potential, r_in, rule))
+        if not tried[-1].accepted and cut.kind == "crystal" and len(set(cut.atoms.symbols)) > 1:
+            other = exchanged(cut, whole, potential, r_in, rule)
+            if other is not cut:
+                tried.append(settled(other, whole, potential, r_in, rule))
         if tried[-1].accepted:
             break
     return tried

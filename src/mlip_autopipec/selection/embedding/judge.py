@@ -31,6 +31,8 @@ class EmbeddingRule(MSONable):
         Most steps of the relaxation of the rest; it ends where the cell is accepted.
     force_tolerance
         Largest force in eV/Å at which it ends.
+    exchanges
+        Most exchanges of elements that are tried in the buffer of a cell that is refused for its gamma.
     largest_share
         Atoms of a small cell over those of the whole at the most, dimensionless.
     descriptor_tolerance
@@ -47,6 +49,7 @@ class EmbeddingRule(MSONable):
     frozen: float = 0.25
     relax_steps: int = 40
     force_tolerance: float = 0.05
+    exchanges: int = 100
     largest_share: float = 0.5
     descriptor_tolerance: float = 1.0e-3
     buffer_gamma: float = 2.0
@@ -59,6 +62,8 @@ class EmbeddingRule(MSONable):
             )
         if not 0.0 < self.largest_share < 1.0:
             raise ConfigError(f"'largest_share' must lie between 0 and 1, got {self.largest_share}.")
+        if self.exchanges < 0:
+            raise ConfigError(f"'exchanges' must not be negative, got {self.exchanges}.")
         if self.buffer_gamma < 1.0:
             raise ConfigError(
                 f"'buffer_gamma' must be at least 1, the edge of the active set, got {self.buffer_gamma}."
@@ -241,7 +246,7 @@ def refusal(found: Embedding, n_whole: int, rule: EmbeddingRule) -> str:
         The first reason; empty if there is none.
     """
     change = max(found.descriptor_difference, abs(found.gamma / found.gamma_host - 1.0))
-    known = rule.buffer_gamma
+    core_most, buffer_most = _allowed(found.gamma_core_host, found.gamma_buffer_host, rule)
     closest = min(rule.smallest_distance, found.smallest_distance_host)
     n_atoms = len(found.atoms)
     reasons = (
@@ -258,15 +263,65 @@ def refusal(found: Embedding, n_whole: int, rule: EmbeddingRule) -> str:
             f"two atoms are {found.smallest_distance:.2f} of the closest known distance apart",
         ),
         (
-            found.gamma_buffer > max(known, found.gamma_buffer_host),
+            found.gamma_buffer > buffer_most,
             f"gamma in the buffer is {found.gamma_buffer:.1f}, was {found.gamma_buffer_host:.1f}",
         ),
         (
-            found.gamma_core > max(known, _CORE_GROWTH * found.gamma_core_host),
+            found.gamma_core > core_most,
             f"gamma in the core is {found.gamma_core:.1f}, was {found.gamma_core_host:.1f}",
         ),
     )
     return next((reason for broken, reason in reasons if broken), "")
+
+
+def allowed_gamma(before: Array, inside: NDArray[np.bool_], rule: EmbeddingRule) -> tuple[float, float]:
+    """Say up to which gamma a small cell is good enough.
+
+    Parameters
+    ----------
+    before
+        Gamma of its atoms in the whole cell, MaxVol scale, shape ``(n_atoms,)``.
+    inside
+        Which of them are the core, shape ``(n_atoms,)``.
+    rule
+        What is good enough.
+
+    Returns
+    -------
+    core
+        Largest gamma in the core.
+    buffer
+        Largest gamma outside of it.
+    """
+    return _allowed(float(before[inside].max()), float(before[~inside].max(initial=0.0)), rule)
+
+
+def _allowed(core: float, buffer: float, rule: EmbeddingRule) -> tuple[float, float]:
+    return max(rule.buffer_gamma, _CORE_GROWTH * core), max(rule.buffer_gamma, buffer)
+
+
+def gamma_excess(found: Embedding, n_whole: int, rule: EmbeddingRule) -> float:
+    """Say by how much gamma is too large in a small cell.
+
+    Parameters
+    ----------
+    found
+        What was measured.
+    n_whole
+        Number of atoms of the whole cell.
+    rule
+        What is good enough.
+
+    Returns
+    -------
+    float
+        Largest gamma over what is allowed, dimensionless; infinite if more than gamma is wrong with the cell.
+    """
+    core, buffer = _allowed(found.gamma_core_host, found.gamma_buffer_host, rule)
+    tame = replace(found, gamma_core=0.0, gamma_buffer=0.0)
+    if refusal(tame, n_whole, rule):
+        return np.inf
+    return max(found.gamma_core / core, found.gamma_buffer / buffer)
 
 
 def core_weights(distance: Array, core: float) -> Array:

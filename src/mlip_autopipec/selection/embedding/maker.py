@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
 from ase import Atoms
 from jobflow import Maker, job
 
@@ -19,7 +20,13 @@ from mlip_autopipec.schemas import (
     PotentialDoc,
 )
 from mlip_autopipec.selection.embedding.embed import embed
-from mlip_autopipec.selection.embedding.judge import Embedding, EmbeddingRule, core_weights, judged
+from mlip_autopipec.selection.embedding.judge import (
+    Embedding,
+    EmbeddingRule,
+    core_weights,
+    gamma_excess,
+    judged,
+)
 
 
 @dataclass
@@ -34,13 +41,22 @@ class EmbeddingMaker(Maker):
         How small cells are made, and which of them are good enough.
     embed_above
         Number of atoms up to which a frame is labelled whole.
+    largest_whole
+        Number of atoms above which no frame is labelled whole, even if no small cell is good enough: then the
+        one whose gamma is too large by least takes its place, forces only.
     """
 
     name: str = "embed"
     rule: EmbeddingRule = field(default_factory=EmbeddingRule)
     embed_above: int = 100
+    largest_whole: int = 1000
 
     def __post_init__(self) -> None:
+        if self.largest_whole < self.embed_above:
+            raise ConfigError(
+                f"'largest_whole' must not be below 'embed_above' ({self.embed_above} atoms), "
+                f"got {self.largest_whole} atoms."
+            )
         if self.embed_above < 1:
             raise ConfigError(f"'embed_above' must be at least 1, got {self.embed_above} atoms.")
 
@@ -118,6 +134,11 @@ class EmbeddingMaker(Maker):
             cells=[cell for _, tried in found for cell in tried],
             n_small=len(small),
             n_embedded=len(embedded),
+            forced=[
+                f"{_why(frame, tried)}; {frame.structure.n_atoms} atoms are too many for a label"
+                for (frame, _), (candidate, tried) in zip(large, found, strict=True)
+                if candidate is not None and not any(cell.accepted for cell in tried)
+            ],
             whole=[_why(frame, tried) for frame, tried in refused if frame in whole],
             dropped=[_why(frame, tried) for frame, tried in refused if frame not in whole],
             wall_time=perf_counter() - begin,
@@ -155,9 +176,10 @@ class EmbeddingMaker(Maker):
         whole = judged(atoms, ace, r_in)
         tried = embed(whole, _start(crystal, len(atoms)), ace, r_in, self.rule)
         records = [self._record(found, frame, int(whole.gamma.argmax())) for found in tried]
-        if not tried or not tried[-1].accepted:
+        taken = self._taken(tried, len(atoms))
+        if taken is None:
             return None, records
-        found, record = tried[-1], records[-1]
+        found, record = tried[taken], records[taken]
         forces = core_weights(found.distance, float(ace.basis.cutoffmax))
         candidate = frame.model_copy(
             update={
@@ -167,6 +189,16 @@ class EmbeddingMaker(Maker):
             }
         )
         return candidate, records
+
+    def _taken(self, tried: Sequence[Embedding], n_host: int) -> int | None:
+        """Which cell takes the place of the whole one; none if that can be labelled and all are refused."""
+        if tried and tried[-1].accepted:
+            return len(tried) - 1
+        if n_host <= self.largest_whole:
+            return None
+        excess = {k: gamma_excess(cell, n_host, self.rule) for k, cell in enumerate(tried)}
+        least = min(excess, key=lambda k: excess[k], default=None)
+        return least if least is not None and np.isfinite(excess[least]) else None
 
     def _record(self, found: Embedding, frame: CandidateStructure, atom: int) -> EmbeddedCell:
         sane = found.accepted and found.kind == "crystal" and found.gamma_buffer <= self.rule.buffer_gamma
