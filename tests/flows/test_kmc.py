@@ -127,5 +127,8 @@ def test_the_configuration_makes_it():
     assert (kmc.temperature, kmc.n_steps, kmc.stop_rule.gamma) == (500.0, 3, 7.0)
     assert kmc.stop_rule == maker.exploration_maker.stop_rule, "one rule for all engines"
     assert (maker.kmc_cell_maker.defect, maker.kmc_cell_maker.n_atoms) == ("adatom", 40)
+    data["exploration"] = {"policy": "adaptive", "arms": {"md": 1.0, "kmc": 2.0}}
+    weighed = plan(parse_config(data), Path()).maker
+    assert weighed.selection_maker.arms["kmc"] == 2.0, "its frames are offers like any other"
     with pytest.raises(ConfigError, match="confidence"):
         parse_config(data | {"kmc": {"defect": "vacancy", "confidence": 2.0}})
