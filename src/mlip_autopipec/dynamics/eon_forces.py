@@ -21,7 +21,7 @@ import numpy as np
 from ase import Atoms
 
 from mlip_autopipec.ace import AcePotential
-from mlip_autopipec.dynamics.observer import Frame
+from mlip_autopipec.dynamics.observer import Frame, nearest_ratio
 from mlip_autopipec.dynamics.watchdog import Signs, StopRule
 from mlip_autopipec.errors import CalculationError
 from mlip_autopipec.schemas import EndReason
@@ -130,11 +130,10 @@ class ForceWatch:
         search.last = Frame(search.n_calls, atoms, float(found.gamma.max()))
         if search.top is None or search.last.gamma > search.gamma_max:
             search.top, search.gamma_max = search.last, search.last.gamma
-        ratios = [d / self._r_in[pair] for pair, d in found.shortest.items()]
         search.end = self._rule.verdict(
             Signs(
                 gamma=search.last.gamma,
-                distance_ratio=min(ratios, default=float("inf")),
+                distance_ratio=nearest_ratio(found.shortest, self._r_in),
                 energy_change=(energy - search.first_energy) / len(atoms),
             )
         )
