@@ -319,7 +319,7 @@ class ActiveLearningMaker(Maker):
     ) -> Flow:
         """Walk with the current potential, then decide."""
         state, walkers, beside = self._explorers(state)
-        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state)
+        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state, self._gamma_limit(state))
         runs = [self._walk(walker, state) for walker in walkers]
         known = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
         reports = {work.metadata["stage"]: work.output for work in (*beside, *before)}
@@ -360,15 +360,18 @@ class ActiveLearningMaker(Maker):
     def _walk(self, walker: Walker, state: WorkflowState) -> Job:
         previous = OutputReference(walker.resume_from) if walker.resume_from else None
         start = OutputReference(state.seeds).reference[walker.start]
-        limit = (
-            OutputReference(state.calibration).threshold if self.calibrated and state.calibration else None
-        )
         run = self.exploration_maker.make(
-            OutputReference(state.potential), walker, start, previous, gamma_limit=limit
+            OutputReference(state.potential), walker, start, previous, gamma_limit=self._gamma_limit(state)
         )
         run.append_name(f" {walker.temperature:g} K")
         _tag(run, "explore", state.generation)
         return run
+
+    def _gamma_limit(self, state: WorkflowState) -> OutputReference | None:
+        """Refer to the calibrated grade that ends walks and searches, where there is one."""
+        if not self.calibrated or state.calibration is None:
+            return None
+        return OutputReference(state.calibration).threshold
 
     def _conclusion(self, state: WorkflowState, *, embed: bool = False) -> Flow:
         """Validate and write the last document."""

@@ -12,7 +12,10 @@ _MOST_FAILURES = 3  # in a row, each with another potential or from another poin
 
 
 def kmc_jobs(
-    maker: EonKmcMaker | None, cell_maker: DefectCellMaker, state: WorkflowState
+    maker: EonKmcMaker | None,
+    cell_maker: DefectCellMaker,
+    state: WorkflowState,
+    gamma_limit: OutputReference | None = None,
 ) -> tuple[WorkflowState | OutputReference, list[Job]]:
     """Make the run of a generation; it continues from the last state of the run before.
 
@@ -24,6 +27,8 @@ def kmc_jobs(
         Makes the cell it starts in, once.
     state
         Where the campaign stands.
+    gamma_limit
+        Calibrated grade that ends a search; none for the stop rule's.
 
     Returns
     -------
@@ -41,7 +46,8 @@ def kmc_jobs(
         state = state.model_copy(update={"kmc_cell": cell.uuid})
         jobs.append(_tagged(cell, "kmc cell", state))
     previous = OutputReference(state.kmc[-1]) if state.kmc else None
-    run = maker.make(OutputReference(state.potential), OutputReference(str(state.kmc_cell)), previous)
+    cell_of = OutputReference(str(state.kmc_cell))
+    run = maker.make(OutputReference(state.potential), cell_of, previous, gamma_limit=gamma_limit)
     state = state.model_copy(update={"kmc": [*state.kmc, run.uuid]})
     noted = note_kmc(state, run.output)
     jobs += [_tagged(run, "kmc", state), _tagged(noted, "kmc note", state)]
