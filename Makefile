@@ -6,7 +6,7 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test test-pacemaker test-slurm test-chaos lint types docs docs-reference programs bench bench-full clean
+.PHONY: help demo demo-fast test test-pacemaker test-slurm test-eon test-chaos lint types docs docs-reference programs bench bench-full clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-slurm      installs Slurm (root, Debian) and runs a campaign by qlaunch, 3 to 10 minutes"
 	@echo "make test-chaos      kills small campaigns a hundred times; about 10 minutes"
 	@echo "make docs       the documentation site in site/; warnings are errors"
+	@echo "make test-eon   installs eOn (320 MB; needs a Python of 3.12 or newer) and runs the tests that need it"
 	@echo "make programs   apt-get the programs that some tests need (root)"
 
 $(BIN)/uv:
@@ -56,6 +57,10 @@ test-slurm: $(VENV)/.dev
 
 test-chaos: $(VENV)/.dev
 	$(BIN)/pytest -m chaos -s tests/execution/test_chaos.py
+
+test-eon: $(VENV)/.dev
+	$(BIN)/mlip-auto setup eon
+	$(BIN)/pytest -m eon
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

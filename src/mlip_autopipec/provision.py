@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def environment_python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def install_requirements(folder: Path, requirements: Path) -> Path:
+def install_requirements(folder: Path, requirements: Path, base: Path | None = None) -> Path:
     """Make an environment that holds pinned wheels with known hashes, and nothing else.
 
     Parameters
@@ -93,13 +93,15 @@ def install_requirements(folder: Path, requirements: Path) -> Path:
         Where.
     requirements
         Every package with version and hashes; dependencies are not resolved.
+    base
+        The Python it is made of; this one by default.
 
     Returns
     -------
     pathlib.Path
         Its interpreter.
     """
-    make_environment(folder)
+    make_environment(folder, base)
     python = environment_python(folder)
     options = ("--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
     run_pip(python, "install", *options, "-r", str(requirements), directory=folder)
@@ -164,23 +166,26 @@ def python_with_pip(scratch: Path) -> Path:
     return environment_python(scratch / "environment")
 
 
-def make_environment(folder: Path) -> None:
+def make_environment(folder: Path, base: Path | None = None) -> None:
     """Make a virtual environment with pip, by the standard library or by uv.
 
     Parameters
     ----------
     folder
         Where.
+    base
+        The Python it is made of; this one by default.
 
     Raises
     ------
     MissingProgramError
         Neither works.
     """
-    attempts = [[sys.executable, "-m", "venv", "--clear", str(folder)]]
+    python = str(base or sys.executable)
+    attempts = [[python, "-m", "venv", "--clear", str(folder)]]
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv:
-        attempts.append([uv, "venv", "--quiet", "--clear", "--seed", "--python", sys.executable, str(folder)])
+        attempts.append([uv, "venv", "--quiet", "--clear", "--seed", "--python", python, str(folder)])
     folder.parent.mkdir(parents=True, exist_ok=True)
     said = []
     for words in attempts:
@@ -215,7 +220,9 @@ def has_pip(python: Path) -> bool:
     )
 
 
-def run_pip(python: Path, *words: str, directory: Path) -> ProcessResult:
+def run_pip(
+    python: Path, *words: str, directory: Path, environment: Mapping[str, str] | None = None
+) -> ProcessResult:
     """Run pip.
 
     Parameters
@@ -226,6 +233,8 @@ def run_pip(python: Path, *words: str, directory: Path) -> ProcessResult:
         Arguments of pip.
     directory
         Working folder.
+    environment
+        Variables set on top of the caller's environment.
 
     Returns
     -------
@@ -238,7 +247,10 @@ def run_pip(python: Path, *words: str, directory: Path) -> ProcessResult:
         It failed.
     """
     run = Executable(shlex.quote(str(python))).run(
-        "-m", "pip", "--disable-pip-version-check", *words, directory=directory, timeout=_PIP_TIMEOUT
+        *("-m", "pip", "--disable-pip-version-check", *words),
+        directory=directory,
+        timeout=_PIP_TIMEOUT,
+        environment=environment,
     )
     if run.returncode != 0:
         raise MissingProgramError(

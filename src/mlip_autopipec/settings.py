@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         None,
         description="Command of a LAMMPS with ML-PACE (`mpirun -np 4 lmp`); default: LAMMPS in-process.",
     )
+    eon_python: str | None = Field(
+        None,
+        description="Python (3.12 or newer) that has eOn's server and pyeonclient; default: the one of "
+        "`mlip-auto setup eon`.",
+    )
     workers: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)),
         gt=0,

@@ -126,6 +126,22 @@ def start_program(marker):
 
 
 @job
+def resume(marker):
+    """Get half way and wait for its end; the second time, tell what is left of the first."""
+    kept, beside = Path("resume"), Path("beside")
+    if Path(marker).exists():
+        left = sorted(p.name for p in Path().iterdir() if p.name not in ("resume", "job.log"))
+        return {"kept": sorted(p.name for p in kept.iterdir()), "beside": left}
+    for folder in (kept, beside):
+        folder.mkdir()
+        (folder / "half").touch()
+    Path("file").touch()
+    Path(marker).touch()
+    time.sleep(1000)
+    return {}
+
+
+@job
 def environment():
     os.write(1, b"from the system\n")
     print("from print")

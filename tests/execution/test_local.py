@@ -305,6 +305,9 @@ def slow(log):
 def program(marker):
     return jobs.start_program(marker)
 
+def resumable(marker):
+    return jobs.resume(marker)
+
 if __name__ == "__main__":
     what, directory, argument = sys.argv[1:]
     store = open_store(Path(directory))
@@ -430,6 +433,21 @@ def test_cores_are_never_promised_twice(run, tmp_path):
 
 
 _EDGES = (("began", 1), ("ended", -1))
+
+
+def test_what_a_job_keeps_for_it_outlives_a_kill(tmp_path):
+    marker = tmp_path / "marker"
+    with script(tmp_path, "resumable", marker) as process:
+        while not marker.exists():
+            time.sleep(0.02)
+        process.kill()
+    with script(tmp_path, "resumable", marker) as process:
+        told, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert told.splitlines()[-1] == "1 0 0 0"
+    with open_store(tmp_path / "run") as store:
+        (found,) = store.query({}, load=True)
+    assert found["output"] == {"kept": ["half"], "beside": []}
 
 
 def test_one_run_in_a_folder(tmp_path, run):

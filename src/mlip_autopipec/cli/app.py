@@ -289,6 +289,14 @@ def setup_pacemaker() -> None:
     provide()
 
 
+@setup.command("eon")
+def setup_eon() -> None:
+    """Install eOn (adaptive kinetic Monte Carlo) from PyPI into an environment of its own (320 MB)."""
+    from mlip_autopipec.cli.setup_eon import provide
+
+    provide()
+
+
 def main() -> None:
     """Run the command line; an error ends in its message, its hint, where its traceback is, and its code."""
     try:

@@ -30,6 +30,8 @@ def check_config(path: Path, *, as_json: bool = False) -> None:
         "exploration": exploration,
         "labels": f"{plan.maker.n_initial} for the first fit, {plan.maker.limits.max_labels} at the most",
     }
+    if plan.maker.kmc_maker is not None:
+        found["kmc"] = f"{plan.maker.kmc_maker.try_engine(path.parent)}: ready"
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -64,6 +66,8 @@ def ready_plan(path: Path) -> Plan:
     found = plan(load_config(path), path.parent)
     import_pyace()
     found.maker.exploration_maker.check_engine()
+    if found.maker.kmc_maker is not None:
+        found.maker.kmc_maker.check_engine()
     return found.prepared()
 
 

@@ -12,6 +12,7 @@ from mlip_autopipec.errors import StoreError
 from mlip_autopipec.execution.local import JobEvent
 from mlip_autopipec.schemas import (
     ExplorationDoc,
+    KmcDoc,
     LabelBatchDoc,
     LinearFitReport,
     PotentialDoc,
@@ -21,7 +22,7 @@ from mlip_autopipec.schemas import (
 from mlip_autopipec.store import load_output
 
 # Jobs whose end is the end of a stage: the first words of their names.
-_LAST = ("select", "gather labels", "fit", "summarise")
+_LAST = ("select", "gather labels", "fit", "summarise", "explore by eon kmc")
 
 
 @dataclass
@@ -108,6 +109,10 @@ def _described(doc: object, n_reused: int) -> tuple[str, str]:
             rmse = f"{1000 * errors.energy_rmse:.2f} meV/atom, {errors.force_rmse:.4f} eV/Å"
             title = "fit" if isinstance(doc.fit, LinearFitReport) else "refine"
             return title, f"{doc.n_labels} labels   RMSE {rmse}"
+        case KmcDoc():
+            found = f"{doc.n_steps} steps   {doc.time:.3g} s simulated   {len(doc.of_generation())} events"
+            searches = f"{sum(doc.outcomes.values())} searches, {doc.n_halted} ended by the watchdog"
+            return "kmc", f"{searches}   {found}   end: {doc.end_reason}"
         case ValidationDoc():
             return "validate", f"verdict: {doc.verdict}"
     raise StoreError(f"no stage ends with a document of type {type(doc).__name__}.")

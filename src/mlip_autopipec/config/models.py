@@ -282,6 +282,37 @@ class ExplorationConfig(Section):
     )
 
 
+class KmcConfig(Section):
+    """Adaptive kinetic Monte Carlo by eOn beside the walks."""
+
+    defect: Literal["vacancy", "interstitial", "adatom"] | None = Field(
+        None, description="What moves, in the first crystal; none for no kinetic Monte Carlo."
+    )
+    n_atoms: Annotated[int, Field(ge=8)] | None = Field(
+        None, description="Smallest number of atoms of its cell, before the defect is made [1]."
+    )
+    temperature: Positive | None = Field(None, description="Temperature of the rates [K].")
+    prefactor: Positive | None = Field(
+        None, description="Prefactor of all rates; none: each by harmonic transition state theory [1/s]."
+    )
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="Confidence that a state's events are complete at which it is left [1]."
+    )
+    n_steps: Count | None = Field(None, description="Kinetic Monte Carlo steps with one potential [1].")
+    max_states: Count | None = Field(None, description="States after which a run ends [1].")
+    max_time: Positive | None = Field(None, description="Simulated time after which it ends [s].")
+    max_wall_time: Positive | None = Field(None, description="Wall time after which it ends [s].")
+    displacement: Positive | None = Field(
+        None, description="Standard deviation of the displacements that a search begins with [Å]."
+    )
+    max_barrier: Positive | None = Field(None, description="Largest barrier of an event [eV].")
+    superbasin: bool | None = Field(None, description="Whether states of low barriers are left together.")
+    batch: Count | None = Field(None, description="Searches between two looks at a run [1].")
+    max_halts: Count | None = Field(
+        None, description="Uncertain searches after which a run ends, to label first [1]."
+    )
+
+
 class LoopConfig(Section):
     """The active-learning loop."""
 
@@ -383,6 +414,7 @@ class MLIPConfig(Section):
     generation: GenerationConfig = Field(default_factory=GenerationConfig, description="First structures.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="The fit.")
     exploration: ExplorationConfig = Field(default_factory=ExplorationConfig, description="The walks.")
+    kmc: KmcConfig = Field(default_factory=KmcConfig, description="Kinetic Monte Carlo.")
     active_learning: LoopConfig = Field(default_factory=LoopConfig, description="The loop.")
     validation: ValidationConfig = Field(default_factory=ValidationConfig, description="The judgement.")
 

@@ -65,7 +65,7 @@ class Observer:
         return ForceResult(float(found.energies.sum()), found.forces, found.virial, self._signals)
 
     def _grade(self, frame: Frame, shortest: Mapping[str, float]) -> None:
-        ratio = _ratio(shortest, self._r_in)
+        ratio = nearest_ratio(shortest, self._r_in)
         # Monte Carlo moves of the engine evaluate trials; what a step really is comes last.
         again = self.last is not None and self.last.step == frame.step
         if again and self.extrapolative and self.extrapolative[-1] is self.last:
@@ -91,10 +91,24 @@ def distance_ratio(atoms: Atoms, r_in: Mapping[str, float]) -> float:
     float
         Smallest distance over that of its pair, dimensionless; infinite if none is within twice as far.
     """
-    return _ratio(shortest_distances([atoms], 2.0 * max(r_in.values())), r_in)
+    return nearest_ratio(shortest_distances([atoms], 2.0 * max(r_in.values())), r_in)
 
 
-def _ratio(shortest: Mapping[str, float], r_in: Mapping[str, float]) -> float:
+def nearest_ratio(shortest: Mapping[str, float], r_in: Mapping[str, float]) -> float:
+    """Compare the shortest distances of an evaluation with where the core begins.
+
+    Parameters
+    ----------
+    shortest
+        Shortest distance of each pair ``'A-B'`` in Å.
+    r_in
+        Distance in Å where the core begins, by pair.
+
+    Returns
+    -------
+    float
+        Smallest distance over that of its pair, dimensionless; infinite if there is none.
+    """
     # A pair beyond the cut-off has no distance; it is far enough.
     return min((d / r_in[pair] for pair, d in shortest.items()), default=np.inf)
 

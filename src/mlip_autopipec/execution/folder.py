@@ -10,11 +10,11 @@ from filelock import FileLock, Timeout
 
 from mlip_autopipec.errors import RunLockedError, StoreError
 from mlip_autopipec.execution.journal import JournalEntry
-from mlip_autopipec.schemas.files import write_atomic
+from mlip_autopipec.schemas.files import RESUME_FOLDER, write_atomic
 
 
 def clear(folder: Path, last: JournalEntry | None) -> None:
-    """Make way for an attempt: a failed one is kept beside it, one that was cut off is of no use.
+    """Make way for an attempt: a failed one is kept beside it, one cut off leaves what can be resumed.
 
     Parameters
     ----------
@@ -33,8 +33,14 @@ def clear(folder: Path, last: JournalEntry | None) -> None:
     try:
         if last is not None and last.state == "failed":
             folder.rename(folder.with_name(f"{folder.name}-attempt{last.attempts}"))
-        else:
-            shutil.rmtree(folder)
+            return
+        for item in folder.iterdir():
+            if item.name == RESUME_FOLDER:
+                continue
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
     except OSError as error:
         raise StoreError(f"job folder {folder} cannot be cleared: {error.strerror}.") from error
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from jobflow import Flow, Job, Maker, OutputReference, Response, job
 
-from mlip_autopipec.dynamics import ExplorationMaker, LammpsMDMaker
+from mlip_autopipec.dynamics import EonKmcMaker, ExplorationMaker, LammpsMDMaker
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.flows.conclusion import conclude, remedies, repaired
+from mlip_autopipec.flows.kmc import kept_open, kmc_candidates, kmc_jobs
 from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned
 from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
-from mlip_autopipec.generation import PerturbationMaker, SeedStructuresMaker
+from mlip_autopipec.generation import DefectCellMaker, PerturbationMaker, SeedStructuresMaker
 from mlip_autopipec.generation.search import EXPLORERS
 from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import (
@@ -70,6 +71,10 @@ class ActiveLearningMaker(Maker):
         Looks for uncertain structures beside the walks, where the policy grants labels to them.
     arm_error_maker
         Measures how wrong the potential was about what each explorer found.
+    kmc_maker
+        Runs kinetic Monte Carlo beside the walks until it meets nothing uncertain; none to do without.
+    kmc_cell_maker
+        Makes the cell with a defect where that begins.
     policy
         Divides the labels between the walks and other explorers.
     limits
@@ -105,6 +110,8 @@ class ActiveLearningMaker(Maker):
     validation_maker: ValidationMaker = field(default_factory=ValidationMaker)
     perturbation_maker: PerturbationMaker = field(default_factory=PerturbationMaker)
     arm_error_maker: ArmErrorMaker = field(default_factory=ArmErrorMaker)
+    kmc_maker: EonKmcMaker | None = None
+    kmc_cell_maker: DefectCellMaker = field(default_factory=DefectCellMaker)
     policy: ExplorationPolicy = field(default_factory=ExplorationPolicy)
     limits: LoopLimits = field(default_factory=LoopLimits)
     temperatures: tuple[float, ...] = (300.0, 600.0, 900.0)
@@ -207,8 +214,9 @@ class ActiveLearningMaker(Maker):
             The next generation, or validation and the final document.
         """
         outcome = Outcome(runs, run_ids, errors, n_labels, len(failed or []))
-        state = advanced(state, outcome, self.limits)
-        embed = any(run.final.n_atoms > self.embedding_maker.embed_above for run in runs)
+        state = kept_open(advanced(state, outcome, self.limits), present=self.kmc_maker is not None)
+        sizes = [run.final.n_atoms for run in runs] + [state.kmc_atoms]
+        embed = max(sizes) > self.embedding_maker.embed_above
         if self.policy.active:
             state = state.model_copy(update={"arms": learned(state.arms, paid, state.generation)})
         if state.stop_reason is not None:
@@ -220,27 +228,30 @@ class ActiveLearningMaker(Maker):
             state = state.model_copy(update={"round": number, "walkers": walkers})
         uncertain = [uuid for run, uuid in zip(runs, run_ids, strict=True) if run.halted and run.frames]
         beside = state.search if found and found.candidates else None
-        if not uncertain and beside is None:
+        rare = kmc_candidates(state)
+        if not uncertain and beside is None and not rare:
             return Response(replace=self._exploration(state, errors))
         audited = audits(state, outcome, self.audit_share, self.seed)
         state = state.model_copy(update={"n_audited": state.n_audited + len(audited)})
-        return Response(replace=self._generation(state, uncertain, audited, beside, embed=embed))
+        frames: list[Any] = [OutputReference(uuid).frames for uuid in uncertain]
+        frames += [[OutputReference(uuid).certain] for uuid in audited]
+        starts: list[Any] = [OutputReference(uuid).walker.start for uuid in (*uncertain, *audited)]
+        starts += [0] * len(rare)  # its cell is made of the first crystal
+        return Response(replace=self._generation(state, frames + rare, starts, beside, embed=embed))
 
     def _generation(
         self,
         state: WorkflowState,
-        uncertain: list[str],
-        audited: list[str],
+        candidates: list[Any],
+        starts: list[Any],
         beside: str | None = None,
         *,
         embed: bool = False,
     ) -> Flow:
         """Select, label and refit; then walk on. Frames that are too large are embedded before."""
-        candidates: list[Any] = [OutputReference(uuid).frames for uuid in uncertain]
-        candidates += [[OutputReference(uuid).certain] for uuid in audited]
         made: list[Job] = []
         if embed and candidates:
-            small = self._embedding(state, [*uncertain, *audited], candidates)
+            small = self._embedding(state, starts, candidates)
             candidates = [small.output.candidates]
             made.append(small)
         if beside is not None:
@@ -276,9 +287,8 @@ class ActiveLearningMaker(Maker):
                 made.append(milestone)
         return self._exploration(state, fit.output.training_errors, labels.output, made)
 
-    def _embedding(self, state: WorkflowState, run_ids: list[str], frames: list[Any]) -> Job:
+    def _embedding(self, state: WorkflowState, starts: list[Any], frames: list[Any]) -> Job:
         """Make the frames of some walks with the current potential small enough for the oracle."""
-        starts = [OutputReference(uuid).walker.start for uuid in run_ids]
         crystals = OutputReference(state.seeds).reference
         small = self.embedding_maker.make(OutputReference(state.potential), frames, starts, crystals)
         _tag(small, "embed", state.generation)
@@ -309,16 +319,17 @@ class ActiveLearningMaker(Maker):
     ) -> Flow:
         """Walk with the current potential, then decide."""
         state, walkers, beside = self._explorers(state)
+        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state, self._gamma_limit(state))
         runs = [self._walk(walker, state) for walker in walkers]
         known = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
         reports = {work.metadata["stage"]: work.output for work in (*beside, *before)}
         known |= {name: reports[stage] for name, stage in _REPORTS.items() if stage in reports}
         decision = self.decide(
-            state, errors, [run.output for run in runs], [run.uuid for run in runs], **known
+            noted, errors, [run.output for run in runs], [run.uuid for run in runs], **known
         )
         _tag(decision, "decide", state.generation)
         name = f"generation {state.generation}"
-        return Flow([*before, *runs, *beside, decision], output=decision.output, name=name)
+        return Flow([*before, *runs, *beside, *jobs, decision], output=decision.output, name=name)
 
     def _explorers(self, state: WorkflowState) -> tuple[WorkflowState, list[Walker], list[Job]]:
         """Ask the policy who explores: the walkers that walk, and the job that looks beside them, if any."""
@@ -349,15 +360,18 @@ class ActiveLearningMaker(Maker):
     def _walk(self, walker: Walker, state: WorkflowState) -> Job:
         previous = OutputReference(walker.resume_from) if walker.resume_from else None
         start = OutputReference(state.seeds).reference[walker.start]
-        limit = (
-            OutputReference(state.calibration).threshold if self.calibrated and state.calibration else None
-        )
         run = self.exploration_maker.make(
-            OutputReference(state.potential), walker, start, previous, gamma_limit=limit
+            OutputReference(state.potential), walker, start, previous, gamma_limit=self._gamma_limit(state)
         )
         run.append_name(f" {walker.temperature:g} K")
         _tag(run, "explore", state.generation)
         return run
+
+    def _gamma_limit(self, state: WorkflowState) -> OutputReference | None:
+        """Refer to the calibrated grade that ends walks and searches, where there is one."""
+        if not self.calibrated or state.calibration is None:
+            return None
+        return OutputReference(state.calibration).threshold
 
     def _conclusion(self, state: WorkflowState, *, embed: bool = False) -> Flow:
         """Validate and write the last document."""
@@ -365,7 +379,8 @@ class ActiveLearningMaker(Maker):
         before: list[Job] = []
         if embed and finals:
             last = slice(-self.validation_maker.n_walked, None)
-            small = self._embedding(state, state.completed[last], [[final] for final in finals[last]])
+            starts = [OutputReference(uuid).walker.start for uuid in state.completed[last]]
+            small = self._embedding(state, starts, [[final] for final in finals[last]])
             finals = small.output.candidates
             before.append(small)
         crystals = OutputReference(state.seeds).reference

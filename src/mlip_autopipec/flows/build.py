@@ -8,13 +8,19 @@ from typing import Any, Literal
 from jobflow import Flow
 
 from mlip_autopipec.config import Inferred, MLIPConfig, infer, read_structures
-from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
+from mlip_autopipec.dynamics import EonKmcMaker, LammpsMDMaker, StopRule
 from mlip_autopipec.errors import MissingProgramError, StructureError
 from mlip_autopipec.flows.active_learning import ActiveLearningMaker
 from mlip_autopipec.flows.policy import ExplorationPolicy
 from mlip_autopipec.flows.progress import LoopLimits
 from mlip_autopipec.flows.validate import ValidationMaker
-from mlip_autopipec.generation import PerturbationMaker, Prototype, SeedStructuresMaker, prototypes
+from mlip_autopipec.generation import (
+    DefectCellMaker,
+    PerturbationMaker,
+    Prototype,
+    SeedStructuresMaker,
+    prototypes,
+)
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker, OracleMaker, QeStaticMaker, VaspStaticMaker
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.selection import (
@@ -55,6 +61,7 @@ _OWNERS: dict[str, tuple[Class, ...]] = {
         *(LammpsMDMaker, StopRule, EmbeddingMaker, GammaCalibrationMaker, ActiveLearningMaker),
         *(ExplorationPolicy, PerturbationMaker),
     ),
+    "kmc": (EonKmcMaker, DefectCellMaker),
     "active_learning": (ActiveLearningMaker, LoopLimits, DOptimalSelectionMaker),
     "validation": (ValidationMaker, HeldOutMaker, EosMaker, StabilityMaker, *_PROPERTIES.values()),
 }
@@ -63,6 +70,7 @@ _RENAMED = {"gamma_halt": "gamma", "policy": "kind"}
 _SWITCHES: dict[str, Any] = {
     "training.tune": False,
     "training.final_fit": "linear",
+    "kmc.defect": None,
     "validation.force_release": False,
 }
 _SELECTION_KEYS = {f.name for f in fields(DOptimalSelectionMaker)}
@@ -274,6 +282,10 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
             seed=seed,
         )
     walk = part("exploration", LammpsMDMaker)
+    rule = StopRule(**part("exploration", StopRule))
+    kmc = None
+    if chosen.get("kmc.defect"):
+        kmc = EonKmcMaker(**part("kmc", EonKmcMaker), stop_rule=rule, seed=seed)
     loop: dict[str, Any] = {}
     for section in ("training", "exploration", "active_learning"):
         loop |= part(section, ActiveLearningMaker)
@@ -292,7 +304,9 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
         final_fit_maker=final,
         embedding_maker=EmbeddingMaker(**part("exploration", EmbeddingMaker)),
         calibration_maker=GammaCalibrationMaker(**part("exploration", GammaCalibrationMaker)),
-        exploration_maker=LammpsMDMaker(**walk, stop_rule=StopRule(**part("exploration", StopRule))),
+        exploration_maker=LammpsMDMaker(**walk, stop_rule=rule),
+        kmc_maker=kmc,
+        kmc_cell_maker=DefectCellMaker(**part("kmc", DefectCellMaker)),
         validation_maker=ValidationMaker(
             label_maker=label_maker,
             held_out_maker=HeldOutMaker(**part("validation", HeldOutMaker)),

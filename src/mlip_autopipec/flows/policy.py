@@ -12,6 +12,7 @@ from mlip_autopipec.generation.search import EXPLORERS
 from mlip_autopipec.schemas import ArmErrorsDoc, ArmStatistics, PolicyDecision
 
 MD = "md"
+KMC = "kmc"
 
 
 @dataclass
@@ -41,11 +42,11 @@ class ExplorationPolicy(MSONable):
     def __post_init__(self) -> None:
         if self.kind not in ("fixed", "adaptive"):
             raise ConfigError(f"'policy' must be fixed or adaptive, got {self.kind!r}.")
-        unknown = [arm for arm in self.arms if arm not in EXPLORERS and arm.split(" ")[0] != MD]
+        unknown = [a for a in self.arms if a not in (*EXPLORERS, KMC) and a.split(" ")[0] != MD]
         if unknown:
             raise ConfigError(
                 f"'arms' names unknown explorers: {', '.join(unknown)}.",
-                hint=f"accepted are md, md with a temperature like 'md 300 K', {', '.join(EXPLORERS)}.",
+                hint=f"accepted are md, md with a temperature like 'md 300 K', kmc, {', '.join(EXPLORERS)}.",
             )
         wrong = {arm: x for arm, x in self.arms.items() if not (math.isfinite(x) and x >= 0.0)}
         if wrong or (self.arms and not any(self.arms.values())):

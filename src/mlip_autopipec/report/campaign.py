@@ -13,8 +13,14 @@ from mlip_autopipec.schemas import (
     Fingerprint,
     GammaCalibrationDoc,
     GenerationRecord,
+    KmcEnd,
+    KmcEvent,
+    KmcStep,
     LabelledStructure,
+    MinimumEnergyPath,
     PotentialDoc,
+    RecheckedEvent,
+    RejectedEvent,
     ReplayedFrame,
     StopReason,
     ThermoTable,
@@ -93,6 +99,31 @@ class Walk:
 
 
 @dataclass(frozen=True)
+class KmcRun:
+    """A run of kinetic Monte Carlo: a :class:`KmcDoc` without structures and eOn's folder; same units."""
+
+    generation: int
+    job_id: str
+    temperature: float
+    end_reason: KmcEnd
+    end_detail: str
+    time: float
+    n_steps: int
+    steps: list[KmcStep]
+    rejected: list[RejectedEvent]
+    rechecked: list[RecheckedEvent]
+    paths: list[MinimumEnergyPath]
+    outcomes: dict[str, int]
+    n_halted: int
+    n_stuck: int
+    n_crashed: int
+    n_force_calls: int
+    gamma_max: float
+    evaluation_time: float
+    wall_time: float
+
+
+@dataclass(frozen=True)
 class WallTime:
     """Wall times in s, summed over jobs; failed jobs are not in the store and not counted."""
 
@@ -127,6 +158,10 @@ class Campaign:
         What gamma meant in the last generation that was labelled.
     walks
         All walks, in the order of their generations.
+    kmc
+        Runs of kinetic Monte Carlo, likewise.
+    kmc_events
+        Events of the last of them and of all before.
     cells
         Small cells that were tried in the place of large ones, each with its generation.
     potential
@@ -144,6 +179,8 @@ class Campaign:
     slow_fits: tuple[Fit, ...] = ()
     calibration: GammaCalibrationDoc | None = None
     walks: tuple[Walk, ...] = ()
+    kmc: tuple[KmcRun, ...] = ()
+    kmc_events: tuple[KmcEvent, ...] = ()
     cells: tuple[tuple[int, EmbeddedCell], ...] = ()
     potential: PotentialDoc | None = None
     validation: ValidationDoc | None = None
@@ -208,7 +245,7 @@ class Campaign:
             training=_oracle_time(self.training_labels),
             validation=_oracle_time(self.validation_labels),
             fit=sum(fit.wall_time for fit in (*self.fits, *self.slow_fits)),
-            dynamics=sum(walk.wall_time for walk in self.walks),
+            dynamics=sum(w.wall_time for w in self.walks) + sum(run.wall_time for run in self.kmc),
         )
 
     @property

@@ -35,6 +35,7 @@ _ORIGIN_COLOURS: dict[Origin, str] = {
     "dimer": "#cc79a7",
     "isolated_atom": "#999999",
     "md": ORANGE,
+    "kmc": "#e34a33",
     "held_out": INK,
     "eos": "#e69f00",
     "elastic": "#006400",

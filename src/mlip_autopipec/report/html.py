@@ -11,6 +11,7 @@ from jobflow import JobStore
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.report import details, sections
 from mlip_autopipec.report.campaign import Campaign
+from mlip_autopipec.report.kmc import kinetics
 from mlip_autopipec.report.properties import properties
 from mlip_autopipec.report.read import read_campaign
 from mlip_autopipec.report.tables import join
@@ -81,6 +82,7 @@ def report_page(campaign: Campaign, *, refresh: float | None = None) -> str:
             sections.judgement(campaign),
             sections.learning(campaign),
             sections.walks(campaign),
+            kinetics(campaign),
             trust(campaign),
             details.small_cells(campaign),
             sections.physics(campaign),

@@ -9,7 +9,7 @@ from monty.json import MontyDecoder
 from pydantic import TypeAdapter
 
 from mlip_autopipec.errors import StoreError
-from mlip_autopipec.report.campaign import Campaign, Fit, Label, LostLabel, Walk
+from mlip_autopipec.report.campaign import Campaign, Fit, KmcRun, Label, LostLabel, Walk
 from mlip_autopipec.schemas import (
     CampaignDoc,
     Document,
@@ -18,6 +18,8 @@ from mlip_autopipec.schemas import (
     ExplorationDoc,
     GammaCalibrationDoc,
     GenerationRecord,
+    KmcDoc,
+    KmcEvent,
     LabelBatchDoc,
     LabelDoc,
     LabelledStructure,
@@ -54,7 +56,7 @@ def read_campaign(store: JobStore, *, job_ids: Collection[str] | None = None) ->
     """
     reader = _Reader(store, job_ids)
     end = reader.end()
-    fits, walks = reader.fits(end), reader.walks(end)
+    fits, walks, kmc = reader.fits(end), reader.walks(end), reader.kmc(end)
     labels, failed = reader.labels(end)
     potential = end.state.delivered if end else fits[-1].job_id if fits else None
     return Campaign(
@@ -65,6 +67,8 @@ def read_campaign(store: JobStore, *, job_ids: Collection[str] | None = None) ->
         slow_fits=reader.fits(end, "refine"),
         calibration=reader.calibration(end),
         walks=walks,
+        kmc=kmc,
+        kmc_events=reader.kmc_events(kmc),
         cells=reader.cells(end),
         potential=None if potential is None else load_output(store, potential),
         validation=reader.validation(end),
@@ -142,6 +146,23 @@ class _Reader:
                 walk = Walk(generation=generation, job_id=found.uuid, **loaded)
                 last[generation, walk.walker.index] = walk
         return tuple(last[key] for key in sorted(last))
+
+    def kmc(self, end: CampaignDoc | None) -> tuple[KmcRun, ...]:
+        names = [name for name in KmcRun.__dataclass_fields__ if name not in ("generation", "job_id")]
+        last = {}
+        for found in self.stage("kmc", KmcDoc):
+            generation = found.metadata["generation"]
+            if end is None or found.uuid in end.state.kmc:
+                loaded = self.fields(found, KmcDoc, names)
+                last[generation] = KmcRun(generation=generation, job_id=found.uuid, **loaded)
+        return tuple(last[generation] for generation in sorted(last))
+
+    def kmc_events(self, runs: tuple[KmcRun, ...]) -> tuple[KmcEvent, ...]:
+        """Load the events of the last run, which has those of all before."""
+        for found in self.stage("kmc", KmcDoc):
+            if runs and found.uuid == runs[-1].job_id:
+                return tuple(self.fields(found, KmcDoc, ["events"])["events"])
+        return ()
 
     def cells(self, end: CampaignDoc | None) -> tuple[tuple[int, EmbeddedCell], ...]:
         """Gather the small cells that were tried."""

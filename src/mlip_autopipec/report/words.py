@@ -31,6 +31,7 @@ ORIGIN_WORDS: dict[Origin, str] = {
     "dimer": "dimer",
     "isolated_atom": "free atom",
     "md": "from MD",
+    "kmc": "from kMC",
     "held_out": "held out",
     "eos": "equation of state",
     "elastic": "elastic constants",

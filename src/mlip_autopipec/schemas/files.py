@@ -9,6 +9,9 @@ from pathlib import Path
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.schemas.structure import FileData
 
+RESUME_FOLDER = "resume"
+"""What a job puts here, in its own folder, outlives an attempt that was cut off: the next goes on with it."""
+
 
 def pack_file(path: Path) -> FileData:
     """Read a file into a document.

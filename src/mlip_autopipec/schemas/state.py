@@ -58,6 +58,17 @@ class WorkflowState(Document):
     search: str | None = Field(
         None, description="Id of the job that looked for uncertain structures beside the walks, if any did."
     )
+    kmc_cell: str | None = Field(
+        None, description="Id of the job that made the cell of the kinetic Monte Carlo, if there is any."
+    )
+    kmc: list[str] = Field(default_factory=list, description="Ids of its runs, in time order.")
+    kmc_quiet: str | None = Field(
+        None,
+        description="Id of the potential with which its last run met nothing uncertain, or was given up.",
+    )
+    kmc_uncertain: bool = Field(False, description="Whether the run of this generation was too uncertain.")
+    kmc_failures: int = Field(0, description="Runs in a row that could not go on [1].")
+    kmc_atoms: int = Field(0, description="Atoms of its cell [1].")
     arms: list[ArmStatistics] = Field(default_factory=list, description="What each explorer brought so far.")
     decisions: list[PolicyDecision] = Field(
         default_factory=list, description="What the exploration policy decided; empty without a policy."

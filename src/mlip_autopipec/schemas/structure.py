@@ -28,6 +28,7 @@ Origin = Literal[
     "dimer",
     "isolated_atom",
     "md",
+    "kmc",
     "held_out",
     "eos",
     "elastic",

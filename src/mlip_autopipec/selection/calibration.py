@@ -71,7 +71,7 @@ class GammaCalibrationMaker(Maker):
         self, potential: AcePotential, batch: LabelBatchDoc, previous: GammaCalibrationDoc | None = None
     ) -> GammaCalibrationDoc:
         """Calibrate; what :meth:`make` does, without a workflow and with a loaded potential."""
-        met = [item for item in batch.labels if item.origin == "md"]
+        met = [item for item in batch.labels if item.origin in ("md", "kmc")]
         pairs = [grades_and_errors(potential, item) for item in met]
         missed = [
             item.label_id

@@ -1,0 +1,148 @@
+"""What an adaptive kinetic Monte Carlo run is told, and how eOn is told it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mlip_autopipec.dynamics.eon_input import CLIENT, Options
+from mlip_autopipec.errors import ConfigError
+
+_NEVER = 2.0  # a confidence that is never reached
+
+
+@dataclass
+class KmcConditions:
+    """Fields of an adaptive kinetic Monte Carlo run; a mix-in of its Maker.
+
+    Parameters
+    ----------
+    temperature
+        Temperature of the rates in K.
+    prefactor
+        Prefactor of all rates in 1/s; none to compute each by harmonic transition state theory.
+    confidence
+        Confidence that no relevant event of a state is missing at which a step is taken, between 0 and 1.
+    n_steps
+        Kinetic Monte Carlo steps of a run.
+    max_states
+        States after which a run ends.
+    max_time
+        Simulated time after which a run ends in s; none for no limit.
+    max_wall_time
+        Wall time after which a run ends in s; what it found until then is kept.
+    displacement
+        Standard deviation of the displacements that a search begins with in Å.
+    displacement_radius
+        Radius about its centre within which atoms are displaced in Å.
+    displace
+        Which atoms are centres: ``"least_coordinated"`` (vacancies, adatoms), ``"under_coordinated"`` or
+        ``"random"``.
+    converged_force
+        Norm of the force over all atoms below which minima and saddles are converged in eV/Å.
+    max_barrier
+        Largest barrier of an event in eV; higher ones are refused.
+    thermal_window
+        Events whose barrier is higher than the lowest by more than this are left out, in units of kT.
+    superbasin
+        Whether states joined by low barriers are left together (eOn's Monte Carlo with absorbing Markov
+        chains).
+    batch
+        Searches between two looks at the run.
+    max_halts
+        Searches ended by the watchdog after which a run ends: what they met is to be labelled first.
+    max_force_calls
+        Force calls after which a search is stuck and ended.
+    max_idle
+        Looks in a row without any finished search after which a run ends as failed.
+    """
+
+    temperature: float = 300.0
+    prefactor: float | None = 1.0e12
+    confidence: float = 0.95
+    n_steps: int = 10
+    max_states: int = 50
+    max_time: float | None = None
+    max_wall_time: float = 3600.0
+    displacement: float = 0.2
+    displacement_radius: float = 5.0
+    displace: Literal["least_coordinated", "under_coordinated", "random"] = "least_coordinated"
+    converged_force: float = 0.01
+    max_barrier: float = 5.0
+    thermal_window: float = 20.0
+    superbasin: bool = False
+    batch: int = 6
+    max_halts: int = 4
+    max_force_calls: int = 2000
+    max_idle: int = 3
+
+    def __post_init__(self) -> None:
+        positive = ("temperature", "max_wall_time", "displacement", "displacement_radius")
+        for name in (*positive, "converged_force", "max_barrier", "thermal_window"):
+            if not getattr(self, name) > 0.0:
+                raise ConfigError(f"{name!r} must be positive, got {getattr(self, name)}.")
+        for name in ("n_steps", "max_states", "batch", "max_halts", "max_force_calls", "max_idle"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name!r} must be at least 1, got {getattr(self, name)}.")
+        if not 0.0 < self.confidence < 1.0:
+            raise ConfigError(f"'confidence' must lie between 0 and 1, got {self.confidence}.")
+        if self.prefactor is not None and not 1.0e9 <= self.prefactor <= 1.0e16:
+            raise ConfigError(f"'prefactor' must lie between 1e9 and 1e16 1/s, got {self.prefactor}.")
+        if self.max_time is not None and not self.max_time > 0.0:
+            raise ConfigError(f"'max_time' must be positive, got {self.max_time} s.")
+        if self.displace not in ("least_coordinated", "under_coordinated", "random"):
+            raise ConfigError(
+                f"'displace' must be least_coordinated, under_coordinated or random, got {self.displace!r}."
+            )
+
+    def options(self, neighbour_cutoff: float, seed: int, *, may_step: bool = True) -> Options:
+        """Render the configuration of eOn's server.
+
+        Parameters
+        ----------
+        neighbour_cutoff
+            Distance in Å within which atoms are neighbours: it tells the centres and compares structures.
+        seed
+            Seed of eOn's random numbers.
+        may_step
+            Whether a step may be taken; not while a search of the state was too uncertain to be followed.
+
+        Returns
+        -------
+        dict
+            Values by section and key.
+        """
+        return {
+            "Main": {"job": "akmc", "temperature": self.temperature, "random_seed": seed},
+            "Potential": {"potential": "ext_pot", "ext_pot_path": "/bin/false"},  # the client brings its own
+            "AKMC": {
+                "confidence": self.confidence if may_step else _NEVER,
+                "max_kmc_steps": 1,  # a pass
+                "thermally_accessible_window": self.thermal_window,
+            },
+            "Communicator": {
+                "type": "local",
+                "client_path": f"./{CLIENT}",
+                "number_of_CPUs": 1,
+                "num_jobs": self.batch,
+            },
+            "Process Search": {"minimize_first": True},
+            "Saddle Search": {
+                "method": "min_mode",
+                "min_mode_method": "dimer",
+                f"displace_{self.displace}_weight": 1.0,
+                "displace_magnitude": self.displacement,
+                "displace_radius": self.displacement_radius,
+                "max_energy": self.max_barrier + 5.0,  # on the way to a saddle
+                "max_iterations": 150,
+                "zero_mode_abort_curvature": 1.0e-3,  # eV/Å^2; back in the minimum, following a translation
+                "converged_force": self.converged_force,
+            },
+            "Optimizer": {
+                "opt_method": "lbfgs",
+                "converged_force": self.converged_force,
+                "max_iterations": 500,
+            },
+            "Structure Comparison": {"neighbor_cutoff": neighbour_cutoff},
+            "Prefactor": {"default_value": self.prefactor or 0},
+            "Coarse Graining": {"use_mcamc": self.superbasin},
+            "Debug": {"interactive_shell": False},
+        }
