@@ -101,6 +101,7 @@ bench-full: $(VENV)/.run demo-fast
 	$(BENCH)/closed_loop.py
 	$(BENCH)/robustness.py
 	$(BENCH)/speed.py $(ZUO) --run $(RUN_DIR)/copper
+	$(BENCH)/profile_paths.py
 	$(BENCH)/zuo.py $(ZUO)
 	$(BENCH)/policy.py
 

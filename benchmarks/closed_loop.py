@@ -78,7 +78,7 @@ LIMITS = LoopLimits(max_stuck=20)
 
 def test_frames(element: str):
     """MD by the oracle, ten frames at each temperature."""
-    crystal, oracle, _, temperatures, _ = MATERIALS[element]
+    crystal, oracle, _, _, temperatures = MATERIALS[element]
     frames = []
     for number, temperature in enumerate(temperatures):
         rng = np.random.default_rng(100 + number)
