@@ -10,11 +10,19 @@ from mlip_autopipec.dynamics import EonKmcMaker, ExplorationMaker, LammpsMDMaker
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.flows.conclusion import conclude, remedies, repaired
 from mlip_autopipec.flows.kmc import kept_open, kmc_candidates, kmc_jobs
-from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned
+from mlip_autopipec.flows.loop_jobs import (
+    calibration,
+    embedding,
+    explorers,
+    gamma_limit,
+    slow_fit,
+    tagged,
+    walk,
+)
+from mlip_autopipec.flows.policy import ExplorationPolicy, learned
 from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import DefectCellMaker, PerturbationMaker, SeedStructuresMaker
-from mlip_autopipec.generation.search import EXPLORERS
 from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import (
     ArmErrorsDoc,
@@ -24,7 +32,6 @@ from mlip_autopipec.schemas import (
     FailedLabel,
     PerturbationDoc,
     ValidationDoc,
-    Walker,
     WorkflowState,
 )
 from mlip_autopipec.selection import (
@@ -144,11 +151,11 @@ class ActiveLearningMaker(Maker):
         fit = self.fit_maker.make([labels.output])
         state = WorkflowState(seeds=seeds.uuid, batches=[labels.uuid], potentials=[fit.uuid])
         begin = self.begin(state, seeds.output.reference, fit.output.training_errors)
-        _tag(seeds, "seed", 0)
-        _tag(chosen, "select", 0)
-        _tag(labels, "label", 0, dynamic=True)
-        _tag(fit, "fit", 0)
-        _tag(begin, "decide", 0)
+        tagged(seeds, "seed", 0)
+        tagged(chosen, "select", 0)
+        tagged(labels, "label", 0, dynamic=True)
+        tagged(fit, "fit", 0)
+        tagged(begin, "decide", 0)
         return Flow([seeds, chosen, labels, fit, begin], output=begin.output, name=self.name)
 
     @job
@@ -251,7 +258,7 @@ class ActiveLearningMaker(Maker):
         """Select, label and refit; then walk on. Frames that are too large are embedded before."""
         made: list[Job] = []
         if embed and candidates:
-            small = self._embedding(state, starts, candidates)
+            small = embedding(self, state, starts, candidates)
             candidates = [small.output.candidates]
             made.append(small)
         if beside is not None:
@@ -262,53 +269,30 @@ class ActiveLearningMaker(Maker):
         budget = min(self.batch_size + stuck, self.limits.max_labels - state.n_labels)
         chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
         labels = self.label_maker.make(chosen.output)
-        calibration = self._calibration(state, labels.output)
+        learned_gamma = calibration(self, state, labels.output)
         fit = self.fit_maker.make([*batches, labels.output])
-        _tag(chosen, "select", state.generation)
-        _tag(labels, "label", state.generation, dynamic=True)
-        _tag(fit, "fit", state.generation)
+        tagged(chosen, "select", state.generation)
+        tagged(labels, "label", state.generation, dynamic=True)
+        tagged(fit, "fit", state.generation)
         state = state.model_copy(
             update={
                 "batches": [*state.batches, labels.uuid],
                 "potentials": [*state.potentials, fit.uuid],
-                "calibration": calibration.uuid,
+                "calibration": learned_gamma.uuid,
             }
         )
-        made += [chosen, labels, calibration, fit]
+        made += [chosen, labels, learned_gamma, fit]
         if self.policy.active:
             met, *older = [OutputReference(uuid) for uuid in state.potentials[-2:-4:-1]]
             paid = self.arm_error_maker.make(met, labels.output, *older)
-            _tag(paid, "measure", state.generation)
+            tagged(paid, "measure", state.generation)
             made.append(paid)
         if self.milestone_every and state.generation % self.milestone_every == 0:
-            milestone = self._slow_fit(state)
+            milestone = slow_fit(self, state)
             if milestone is not None:
                 state = state.model_copy(update={"milestones": [*state.milestones, milestone.uuid]})
                 made.append(milestone)
         return self._exploration(state, fit.output.training_errors, labels.output, made)
-
-    def _embedding(self, state: WorkflowState, starts: list[Any], frames: list[Any]) -> Job:
-        """Make the frames of some walks with the current potential small enough for the oracle."""
-        crystals = OutputReference(state.seeds).reference
-        small = self.embedding_maker.make(OutputReference(state.potential), frames, starts, crystals)
-        _tag(small, "embed", state.generation)
-        return small
-
-    def _calibration(self, state: WorkflowState, batch: OutputReference) -> Job:
-        """Learn from new labels what the grades of the potential meant that had not seen them."""
-        before = OutputReference(state.calibration) if state.calibration else None
-        calibration = self.calibration_maker.make(OutputReference(state.potential), batch, before)
-        _tag(calibration, "calibrate", state.generation)
-        return calibration
-
-    def _slow_fit(self, state: WorkflowState) -> Job | None:
-        """Fit to all labels so far, started from the current potential."""
-        if self.final_fit_maker is None:
-            return None
-        batches = [OutputReference(uuid) for uuid in state.batches]
-        fit = self.final_fit_maker.make(batches, OutputReference(state.potential))
-        _tag(fit, "refine", state.generation)
-        return fit
 
     def _exploration(
         self,
@@ -318,60 +302,18 @@ class ActiveLearningMaker(Maker):
         before: Sequence[Job] = (),
     ) -> Flow:
         """Walk with the current potential, then decide."""
-        state, walkers, beside = self._explorers(state)
-        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state, self._gamma_limit(state))
-        runs = [self._walk(walker, state) for walker in walkers]
+        state, walkers, beside = explorers(self, state)
+        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state, gamma_limit(self, state))
+        runs = [walk(self, state, walker) for walker in walkers]
         known = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
         reports = {work.metadata["stage"]: work.output for work in (*beside, *before)}
         known |= {name: reports[stage] for name, stage in _REPORTS.items() if stage in reports}
         decision = self.decide(
             noted, errors, [run.output for run in runs], [run.uuid for run in runs], **known
         )
-        _tag(decision, "decide", state.generation)
+        tagged(decision, "decide", state.generation)
         name = f"generation {state.generation}"
         return Flow([*before, *runs, *beside, *jobs, decision], output=decision.output, name=name)
-
-    def _explorers(self, state: WorkflowState) -> tuple[WorkflowState, list[Walker], list[Job]]:
-        """Ask the policy who explores: the walkers that walk, and the job that looks beside them, if any."""
-        walkers = [walker for walker in state.walkers if not walker.finished]
-        if not self.policy.active:
-            return state, walkers, []
-        decision = decided(
-            self.policy,
-            state.arms,
-            {walker.arm for walker in walkers},
-            n_slots=self.batch_size,
-            generation=state.generation,
-        )
-        update = {"decisions": [*state.decisions, decision], "arms": granted(state.arms, decision)}
-        slots = {arm: n for arm, n in decision.slots.items() if arm in EXPLORERS}
-        if not slots:
-            return state.model_copy(update=update), walkers, []
-        search = self.perturbation_maker.make(
-            OutputReference(state.potential),
-            OutputReference(state.seeds).reference,
-            slots,
-            self.seed + state.generation,
-            required=decision.kind == "fixed",
-        )
-        _tag(search, "search", state.generation)
-        return state.model_copy(update=update | {"search": search.uuid}), walkers, [search]
-
-    def _walk(self, walker: Walker, state: WorkflowState) -> Job:
-        previous = OutputReference(walker.resume_from) if walker.resume_from else None
-        start = OutputReference(state.seeds).reference[walker.start]
-        run = self.exploration_maker.make(
-            OutputReference(state.potential), walker, start, previous, gamma_limit=self._gamma_limit(state)
-        )
-        run.append_name(f" {walker.temperature:g} K")
-        _tag(run, "explore", state.generation)
-        return run
-
-    def _gamma_limit(self, state: WorkflowState) -> OutputReference | None:
-        """Refer to the calibrated grade that ends walks and searches, where there is one."""
-        if not self.calibrated or state.calibration is None:
-            return None
-        return OutputReference(state.calibration).threshold
 
     def _conclusion(self, state: WorkflowState, *, embed: bool = False) -> Flow:
         """Validate and write the last document."""
@@ -380,19 +322,19 @@ class ActiveLearningMaker(Maker):
         if embed and finals:
             last = slice(-self.validation_maker.n_walked, None)
             starts = [OutputReference(uuid).walker.start for uuid in state.completed[last]]
-            small = self._embedding(state, starts, [[final] for final in finals[last]])
+            small = embedding(self, state, starts, [[final] for final in finals[last]])
             finals = small.output.candidates
             before.append(small)
         crystals = OutputReference(state.seeds).reference
         earlier = [OutputReference(uuid) for uuid in [*state.potentials, *state.milestones]]
-        slow = self._slow_fit(state)
+        slow = slow_fit(self, state)
         if slow is not None:
             state = state.model_copy(update={"final": slow.uuid})
         potential = OutputReference(state.delivered)
         earlier = [reference for reference in earlier if reference.uuid != state.delivered]
         validation = self.validation_maker.make(potential, crystals, finals, earlier)
         end = self.judge(state, validation.output, validation.output.uuid)
-        _tag(end, "decide", state.generation)
+        tagged(end, "decide", state.generation)
         before += [] if slow is None else [slow]
         return Flow([*before, validation, end], output=end.output, name="conclusion")
 
@@ -417,7 +359,7 @@ class ActiveLearningMaker(Maker):
         slots = remedies(validation.checks, state, self.limits)
         if not slots:
             end = conclude(state, validation, validation_id)
-            _tag(end, "conclude", state.generation)
+            tagged(end, "conclude", state.generation)
             return Response(replace=Flow([end], output=end.output))
         walks = (self.temperatures, self.n_steps, self.seed)
         state = repaired(state, slots, validation.checks, self.limits, walks)
@@ -428,11 +370,6 @@ class ActiveLearningMaker(Maker):
             slots,
             self.seed + state.generation,
         )
-        _tag(search, "repair", state.generation)
+        tagged(search, "repair", state.generation)
         going_on = self._generation(state, [], [], search.uuid)
         return Response(replace=Flow([search, going_on], output=going_on.output))
-
-
-def _tag(work: Job, stage: str, generation: int, *, dynamic: bool = False) -> None:
-    """Say in the metadata what a job is for; with ``dynamic`` also of the jobs that it makes."""
-    work.update_metadata({"stage": stage, "generation": generation}, dynamic=dynamic)

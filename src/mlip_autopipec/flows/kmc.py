@@ -5,6 +5,7 @@ from typing import Any
 from jobflow import Job, OutputReference, job
 
 from mlip_autopipec.dynamics import EonKmcMaker
+from mlip_autopipec.flows.loop_jobs import tagged
 from mlip_autopipec.generation.kmc_cells import DefectCellMaker
 from mlip_autopipec.schemas import KmcDoc, WorkflowState
 
@@ -44,19 +45,14 @@ def kmc_jobs(
     if state.kmc_cell is None:
         cell = cell_maker.make(OutputReference(state.seeds).reference)
         state = state.model_copy(update={"kmc_cell": cell.uuid})
-        jobs.append(_tagged(cell, "kmc cell", state))
+        jobs.append(tagged(cell, "kmc cell", state.generation))
     previous = OutputReference(state.kmc[-1]) if state.kmc else None
     cell_of = OutputReference(str(state.kmc_cell))
     run = maker.make(OutputReference(state.potential), cell_of, previous, gamma_limit=gamma_limit)
     state = state.model_copy(update={"kmc": [*state.kmc, run.uuid]})
     noted = note_kmc(state, run.output)
-    jobs += [_tagged(run, "kmc", state), _tagged(noted, "kmc note", state)]
+    jobs += [tagged(run, "kmc", state.generation), tagged(noted, "kmc note", state.generation)]
     return noted.output, jobs
-
-
-def _tagged(work: Job, stage: str, state: WorkflowState) -> Job:
-    work.update_metadata({"stage": stage, "generation": state.generation})
-    return work
 
 
 @job(output_schema=WorkflowState)
