@@ -10,6 +10,7 @@ from mlip_autopipec.config import parse_config
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.flows.active_learning import ActiveLearningMaker
 from mlip_autopipec.flows.build import plan
+from mlip_autopipec.flows.loop_jobs import explorers
 from mlip_autopipec.flows.policy import ExplorationPolicy, decided, granted, learned
 from mlip_autopipec.schemas import ArmError, ArmErrorsDoc, Walker, WorkflowState
 from mlip_autopipec.selection import VOptimalSelectionMaker
@@ -40,7 +41,7 @@ def test_by_default_there_is_nothing_to_decide():
         walkers=[Walker(index=0, round=0, start=0, temperature=300.0, n_steps=10, seed=1)],
     )
     maker = ActiveLearningMaker()
-    same, walkers, beside = maker._explorers(state)
+    same, walkers, beside = explorers(maker, state)
     assert (same, walkers, beside) == (state, state.walkers, [])
     stages = [job.metadata["stage"] for job in maker._generation(state, ["run"], []).jobs]
     assert stages == ["select", "label", "calibrate", "fit", "explore", "decide"]
