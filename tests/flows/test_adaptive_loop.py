@@ -1,5 +1,7 @@
 """The loop under an adaptive policy: explorers offer, the selection decides, the record says what came."""
 
+from dataclasses import replace
+
 import pytest
 from ase.build import bulk
 from jobflow import JobStore, run_locally
@@ -12,6 +14,8 @@ from mlip_autopipec.flows.progress import LoopLimits
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import PerturbationMaker, SeedStructuresMaker
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker
+from mlip_autopipec.report import read_campaign, summary_text
+from mlip_autopipec.report.details import decisions
 from mlip_autopipec.schemas import AtomicStructure
 from mlip_autopipec.selection import VOptimalSelectionMaker
 from mlip_autopipec.store import find_outputs
@@ -52,7 +56,9 @@ def finished(tmp_path_factory):
         log=False,
     )
 
-    def outputs(stage):
+    def outputs(stage=None):
+        if stage is None:
+            return read_campaign(store)
         found = sorted(find_outputs(store, stage=stage), key=lambda one: one.metadata["generation"])
         return [one.output for one in found]
 
@@ -73,7 +79,7 @@ def test_labels_are_chosen_among_all_offers_by_the_error_they_lower(finished):
     assert first.n_considered > 14
     assert later
     for doc in later:
-        assert len(doc.candidates) <= 4
+        assert len(doc.candidates) <= 4 + 2  # one more for each walk that is stuck
         assert 0.0 < sum(doc.gain) <= 1.0
         assert all(c.arm or c.audit for c in doc.candidates)
     walked = {c.arm for doc in later for c in doc.candidates if c.origin == "md" and not c.audit}
@@ -96,3 +102,14 @@ def test_the_record_says_what_labels_were_worth(finished):
     assert all(e.force_error_before is None for e in paid[0].errors)
     assert all(e.force_error_before is not None for e in paid[-1].errors)
     assert "error" in decisions[-1].reason
+
+
+def test_it_is_told_while_the_campaign_runs_and_afterwards(finished):
+    campaign = finished()
+    told = str(decisions(campaign))
+    assert "labels go where they lower the expected error most" in told
+    generation, last = campaign.measured[-1]
+    assert f"labels of generation {generation}: {last.errors[0].n_labels} to" in summary_text(campaign)
+    early = replace(campaign, end=None)
+    assert "error met" in str(decisions(early))
+    assert "All decisions" not in str(decisions(early))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlip_autopipec.schemas import (
+    ArmErrorsDoc,
     CampaignDoc,
     EmbeddedCell,
     EndReason,
@@ -164,6 +165,8 @@ class Campaign:
         Events of the last of them and of all before.
     cells
         Small cells that were tried in the place of large ones, each with its generation.
+    measured
+        True errors of the explorers' labels under a policy, each with its generation.
     potential
         The last potential.
     validation
@@ -182,6 +185,7 @@ class Campaign:
     kmc: tuple[KmcRun, ...] = ()
     kmc_events: tuple[KmcEvent, ...] = ()
     cells: tuple[tuple[int, EmbeddedCell], ...] = ()
+    measured: tuple[tuple[int, ArmErrorsDoc], ...] = ()
     potential: PotentialDoc | None = None
     validation: ValidationDoc | None = None
     end: CampaignDoc | None = None

@@ -128,7 +128,7 @@ def failures(campaign: Campaign) -> Html:
 
 
 def decisions(campaign: Campaign) -> Html:
-    """Show what the exploration policy decided and why.
+    """Show what the labels of each explorer met, and what the exploration policy decided and why.
 
     Parameters
     ----------
@@ -138,37 +138,27 @@ def decisions(campaign: Campaign) -> Html:
     Returns
     -------
     Html
-        Tables; empty without a policy, and before the campaign has ended.
+        Tables; empty without a policy. The decisions are there when the campaign has ended.
     """
-    if campaign.end is None or not campaign.end.state.decisions:
+    if not campaign.measured and (campaign.end is None or not campaign.end.state.decisions):
         return Html("")
-    state = campaign.end.state
-    made = [
-        (d.generation, ", ".join(f"{arm} {n}" for arm, n in sorted(d.slots.items())), d.reason)
-        for d in state.decisions
+    met = [
+        (generation, error.arm, error.n_labels, error.force_error, error.force_error_before)
+        for generation, doc in campaign.measured
+        for error in doc.errors
     ]
-    arms = [
-        (
-            *(arm.arm, arm.n_slots, arm.n_labels, arm.force_error, arm.force_error_before),
-            arm.last_generation if arm.n_labels else None,
-        )
-        for arm in state.arms
-    ]
-    head = (
-        *("explorer", "structures asked for", "labels", "error met [eV/Å]", "one generation older [eV/Å]"),
-        "last labels in generation",
-    )
+    head = ("generation", "explorer", "labels", "error met [eV/Å]", "of the potential before [eV/Å]")
     note = (
-        "The error met is the mean force error of the potential on the explorer's latest labels, before it "
+        "The error met is the mean force error of the potential on an explorer's new labels, before it "
         "learned of them, and beside it that of the potential one generation older on the same labels; large "
         "forces count relatively. `exploration.arms` sets shares or weights, or forbids an explorer."
     )
-    return section(
-        "Exploration policy",
-        table(head, arms),
-        element("p", note, "note"),
-        folded("All decisions", table(("generation", "asked for", "why"), made)),
-    )
+    made = [
+        (d.generation, ", ".join(f"{arm} {n}" for arm, n in sorted(d.slots.items())), d.reason)
+        for d in (campaign.end.state.decisions if campaign.end else [])
+    ]
+    log = folded("All decisions", table(("generation", "asked for", "why"), made)) if made else Html("")
+    return section("Exploration policy", table(head, met), element("p", note, "note"), log)
 
 
 def potential(campaign: Campaign) -> Html:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.report.campaign import Campaign, Fit, KmcRun, Label, LostLabel, Walk
 from mlip_autopipec.schemas import (
+    ArmErrorsDoc,
     CampaignDoc,
     Document,
     EmbeddedCell,
@@ -70,6 +71,7 @@ def read_campaign(store: JobStore, *, job_ids: Collection[str] | None = None) ->
         kmc=kmc,
         kmc_events=reader.kmc_events(kmc),
         cells=reader.cells(end),
+        measured=reader.measured(end),
         potential=None if potential is None else load_output(store, potential),
         validation=reader.validation(end),
         end=end,
@@ -172,6 +174,12 @@ class _Reader:
         pairs = [(g, cell) for g, cells in zip(generations, tried, strict=True) for cell in cells]
         last = float("inf") if end is None else end.state.generation
         return tuple(sorted((p for p in pairs if p[0] <= last), key=lambda pair: pair[0]))
+
+    def measured(self, end: CampaignDoc | None) -> tuple[tuple[int, ArmErrorsDoc], ...]:
+        """Gather the true errors of the explorers, the last measurement of each generation."""
+        last = float("inf") if end is None else end.state.generation
+        found = {f.metadata["generation"]: f.uuid for f in self.stage("measure", ArmErrorsDoc)}
+        return tuple((g, load_output(self.store, found[g])) for g in sorted(found) if g <= last)
 
     def labels(self, end: CampaignDoc | None) -> tuple[tuple[Label, ...], tuple[LostLabel, ...]]:
         """Gather training and then validation labels, and what failed of them."""

@@ -105,7 +105,17 @@ def _walks(campaign: Campaign) -> list[str]:
         _line("generations", f"{counts}, {campaign.n_halts} halted"),
         _line("gamma", gamma),
         *([] if (rate := halt_statistics(campaign)) is None else [_line("halt rate", rate)]),
+        *_explorers(campaign),
     ]
+
+
+def _explorers(campaign: Campaign) -> list[str]:
+    """Say what the latest labels of each explorer met, under a policy."""
+    if not campaign.measured:
+        return []
+    generation, doc = campaign.measured[-1]
+    told = [f"{e.n_labels} to {e.arm} (error {e.force_error:.2g} eV/Å)" for e in doc.errors]
+    return [_line("explorers", f"labels of generation {generation}: {', '.join(told) or 'none'}")]
 
 
 def _errors(campaign: Campaign) -> list[str]:
