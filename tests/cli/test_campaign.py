@@ -34,7 +34,8 @@ generation: {n_atoms: 8, n_strained: 12, n_rattled: 12}
 training: {n_functions: 60, cutoff: 4.6}
 exploration: {temperatures: [300, 900], n_steps: 300, gamma_halt: 2, gamma_select: 1.5}
 active_learning: {n_initial: 20, quiet_rounds: 1, max_generations: 30}
-validation: {n_steps: 60, checks: [elastic], max_bulk_modulus_error: 30, max_energy_rmse: 0.02, max_force_rmse: 0.3}
+validation: {n_steps: 60, checks: [elastic],
+             max_bulk_modulus_error: 30, max_energy_rmse: 0.02, max_force_rmse: 0.3}
 """
 
 

@@ -8,6 +8,7 @@ from jobflow import OutputReference
 from mlip_autopipec.config import MLIPConfig
 from mlip_autopipec.flows.active_learning import ActiveLearningMaker
 from mlip_autopipec.flows.build import plan
+from mlip_autopipec.flows.loop_jobs import walked
 from mlip_autopipec.schemas import Walker, WorkflowState
 from mlip_autopipec.training import LinearAceFitMaker, PacemakerFitMaker
 
@@ -77,11 +78,11 @@ def test_walks_halt_at_the_calibrated_grade_if_asked_to(maker, calibrated):
 
 
 def test_audits_are_candidates_that_must_be_labelled(maker):
-    made = stages(maker._generation(state(1), ["run"], ["quiet"]))
+    made = stages(maker._generation(state(1), *walked(["run"], ["quiet"])))
     frames, certain = made["select"].function_args[0]
     assert (frames.uuid, certain[0].uuid) == ("run", "quiet")
     assert certain[0] == OutputReference("quiet").certain
-    small = stages(maker._generation(state(1), ["run"], ["quiet"], embed=True))["embed"]
+    small = stages(maker._generation(state(1), *walked(["run"], ["quiet"]), embed=True))["embed"]
     assert [start.uuid for start in small.function_args[2]] == ["run", "quiet"]
 
 

@@ -18,6 +18,7 @@ from mlip_autopipec.flows.loop_jobs import (
     slow_fit,
     tagged,
     walk,
+    walked,
 )
 from mlip_autopipec.flows.policy import ExplorationPolicy, learned
 from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, new_round
@@ -240,9 +241,7 @@ class ActiveLearningMaker(Maker):
             return Response(replace=self._exploration(state, errors))
         audited = audits(state, outcome, self.audit_share, self.seed)
         state = state.model_copy(update={"n_audited": state.n_audited + len(audited)})
-        frames: list[Any] = [OutputReference(uuid).frames for uuid in uncertain]
-        frames += [[OutputReference(uuid).certain] for uuid in audited]
-        starts: list[Any] = [OutputReference(uuid).walker.start for uuid in (*uncertain, *audited)]
+        frames, starts = walked(uncertain, audited)
         starts += [0] * len(rare)  # its cell is made of the first crystal
         return Response(replace=self._generation(state, frames + rare, starts, beside, embed=embed))
 

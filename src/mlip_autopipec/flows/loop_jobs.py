@@ -195,3 +195,25 @@ def gamma_limit(maker: "ActiveLearningMaker", state: WorkflowState) -> OutputRef
     if not maker.calibrated or state.calibration is None:
         return None
     return OutputReference(state.calibration).threshold
+
+
+def walked(uncertain: list[str], audited: list[str]) -> tuple[list[Any], list[Any]]:
+    """Refer to what walks want labelled.
+
+    Parameters
+    ----------
+    uncertain
+        Ids of walks whose frames are uncertain.
+    audited
+        Ids of walks whose certain end is to be checked.
+
+    Returns
+    -------
+    frames
+        References to the frames of each walk.
+    starts
+        References to the index of the crystal where it began.
+    """
+    frames: list[Any] = [OutputReference(uuid).frames for uuid in uncertain]
+    frames += [[OutputReference(uuid).certain] for uuid in audited]
+    return frames, [OutputReference(uuid).walker.start for uuid in (*uncertain, *audited)]
