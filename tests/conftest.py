@@ -35,6 +35,14 @@ settings.load_profile("repeatable")
 
 PACE = Path(__file__).parent / "data" / "pace"
 
+_DEAR = {"finished", "rejected"}  # fixtures of a module that run a campaign: once, by one worker
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if _DEAR & set(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group(f"campaign of {item.module.__name__}"))
+
 
 @pytest.fixture(scope="session")
 def pace_data():

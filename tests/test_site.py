@@ -69,7 +69,8 @@ def test_the_troubleshooting_page_quotes_errors_that_are_raised():
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.parent.name)
-def test_a_notebook_runs_and_is_kept_with_its_pictures(path):
+def test_a_notebook_runs_and_is_kept_with_its_pictures(path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")  # as in an activated environment
     kept = nbformat.reads(path.read_text(), as_version=4)
     fresh = nbformat.reads(path.read_text(), as_version=4)
     NotebookClient(

@@ -24,8 +24,8 @@ def make_report(directory: Path, *, watch: float | None = None) -> None:
     """
     store, path = open_existing(directory), directory / "report.html"
     typer.echo(f"wrote {write_report(store, path, refresh=watch)}")
-    _deliver(store, directory / "potential")
     if watch is None:
+        _deliver(store, directory / "potential")
         return
     typer.echo(f"watching {directory}; Ctrl-C ends it, and leaves a page that does not reload")
     try:
