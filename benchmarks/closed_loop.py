@@ -221,7 +221,9 @@ def main() -> None:
     command.add_argument("--steps", type=int, default=5000, help="fs of each walk")
     command.add_argument("--workers", type=int, default=1)
     given = command.parse_args()
-    tasks = list(product(given.elements, METHODS, range(given.seeds), [given.steps]))
+    # Seeds outermost: a run that is stopped has seen all materials and arms.
+    order = product(range(given.seeds), given.elements, METHODS)
+    tasks = [(element, method, seed, given.steps) for seed, element, method in order]
     found: dict[tuple[str, str], list[Outcome]] = {}
     with ProcessPoolExecutor(given.workers, get_context("spawn")) as pool:
         for (element, method, seed, _), outcome in zip(tasks, pool.map(work, tasks), strict=True):
@@ -239,14 +241,16 @@ def write(given: argparse.Namespace, found: dict[tuple[str, str], list[Outcome]]
     title = "Labels and halts until no walk is halted"
     record = Record("closed-loop", title, given.out, f"0 to {given.seeds - 1}; the test set's are fixed")
     target = f"labels: {TARGET[0]:g} meV/atom, {TARGET[1]:g} eV/Å"
-    header = ["material", "arm", "labels: no halt", "halts", target, "meV/atom", "eV/Å", "largest, eV/Å"]
+    header = ["material", "arm", "seeds", "labels: no halt", "halts", target]
+    header += ["meV/atom", "eV/Å", "largest, eV/Å"]
     rows = []
     for (element, method), some in found.items():
         forms = (".2f", ".4f", ".2f")
         ends = [spread([o.curve[-1][k] for o in some], form) for k, form in enumerate(forms, start=1)]
         quiet = censored([o.curve[-1][0] if o.quiet else None for o in some], MOST)
         halts = spread([o.n_halts for o in some], ".0f")
-        rows.append([element, method, quiet, halts, censored([o.reached for o in some], MOST), *ends])
+        reached = censored([o.reached for o in some], MOST)
+        rows.append([element, method, len(some), quiet, halts, reached, *ends])
     walked = f"Three walks of {given.steps / 1000:g} ps without a halt; at most {MOST} labels."
     record.table(header, rows, f"{walked} Median and range over the seeds; errors are those at the end.")
     for element in {element: None for element, _ in found}:
