@@ -206,11 +206,13 @@ def work(task: tuple[str, str, int, int]) -> Outcome:
     return Outcome(quiet, run.n_halts, run.curve)
 
 
-def censored(values: list[int | None], most: int) -> str:
-    """Median and range of numbers that were not all reached."""
-    text = spread([most if value is None else value for value in values], ".0f")
-    missed = sum(value is None for value in values)
-    return f"{text}; {missed} of {len(values)} not by {most}" if missed else text
+def censored(values: list[int | None]) -> str:
+    """Median and range of the numbers that were reached, and how many were not."""
+    reached = [value for value in values if value is not None]
+    missed = f"never in {len(values) - len(reached)} of {len(values)}"
+    if not reached:
+        return missed
+    return spread(reached, ".0f") + (f"; {missed}" if len(reached) < len(values) else "")
 
 
 def main() -> None:
@@ -239,7 +241,9 @@ def main() -> None:
 def write(given: argparse.Namespace, found: dict[tuple[str, str], list[Outcome]]) -> None:
     """Table and figures of what has been found so far."""
     title = "Labels and halts until no walk is halted"
-    record = Record("closed-loop", title, given.out, f"0 to {given.seeds - 1}; the test set's are fixed")
+    record = Record(
+        "closed-loop", title, given.out, "from 0, as many as the table says; the test set's are fixed"
+    )
     target = f"labels: {TARGET[0]:g} meV/atom, {TARGET[1]:g} eV/Å"
     header = ["material", "arm", "seeds", "labels: no halt", "halts", target]
     header += ["meV/atom", "eV/Å", "largest, eV/Å"]
@@ -247,12 +251,15 @@ def write(given: argparse.Namespace, found: dict[tuple[str, str], list[Outcome]]
     for (element, method), some in found.items():
         forms = (".2f", ".4f", ".2f")
         ends = [spread([o.curve[-1][k] for o in some], form) for k, form in enumerate(forms, start=1)]
-        quiet = censored([o.curve[-1][0] if o.quiet else None for o in some], MOST)
+        quiet = censored([o.curve[-1][0] if o.quiet else None for o in some])
         halts = spread([o.n_halts for o in some], ".0f")
-        reached = censored([o.reached for o in some], MOST)
+        reached = censored([o.reached for o in some])
         rows.append([element, method, len(some), quiet, halts, reached, *ends])
     walked = f"Three walks of {given.steps / 1000:g} ps without a halt; at most {MOST} labels."
-    record.table(header, rows, f"{walked} Median and range over the seeds; errors are those at the end.")
+    explained = (
+        "Median and range over the seeds; errors are those at the end; never: not met when a run ended."
+    )
+    record.table(header, rows, f"{walked} {explained}")
     for element in {element: None for element, _ in found}:
 
         def paint(axes, element=element) -> None:
