@@ -186,10 +186,13 @@ def main() -> None:
     command.add_argument("--seeds", type=int, default=3)
     command.add_argument("--labels", type=int, default=80)
     command.add_argument("--functions", type=int, default=200)
-    command.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    command.add_argument(
+        "--arms", nargs="+", default=list(ARMS), choices=list(ARMS), help="some only, on a page of their own"
+    )
     given = command.parse_args()
     seeds = f"0 to {given.seeds - 1}, the same first five labels for all choices"
-    record = Record("data-efficiency", "Errors against number of labels", given.out, seeds)
+    name = "data-efficiency" if given.arms == list(ARMS) else "data-efficiency-some"
+    record = Record(name, "Errors against number of labels", given.out, seeds)
     for element in given.elements:
         pool = Pool(given.folder, element, given.functions)
         curves = {
