@@ -206,11 +206,13 @@ def work(task: tuple[str, str, int, int]) -> Outcome:
     return Outcome(quiet, run.n_halts, run.curve)
 
 
-def censored(values: list[int | None], most: int) -> str:
-    """Median and range of numbers that were not all reached."""
-    text = spread([most if value is None else value for value in values], ".0f")
-    missed = sum(value is None for value in values)
-    return f"{text}; {missed} of {len(values)} not by {most}" if missed else text
+def censored(values: list[int | None]) -> str:
+    """Median and range of the numbers that were reached, and how many were not."""
+    reached = [value for value in values if value is not None]
+    missed = f"never in {len(values) - len(reached)} of {len(values)}"
+    if not reached:
+        return missed
+    return spread(reached, ".0f") + (f"; {missed}" if len(reached) < len(values) else "")
 
 
 def main() -> None:
@@ -221,7 +223,9 @@ def main() -> None:
     command.add_argument("--steps", type=int, default=5000, help="fs of each walk")
     command.add_argument("--workers", type=int, default=1)
     given = command.parse_args()
-    tasks = list(product(given.elements, METHODS, range(given.seeds), [given.steps]))
+    # Seeds outermost: a run that is stopped has seen all materials and arms.
+    order = product(range(given.seeds), given.elements, METHODS)
+    tasks = [(element, method, seed, given.steps) for seed, element, method in order]
     found: dict[tuple[str, str], list[Outcome]] = {}
     with ProcessPoolExecutor(given.workers, get_context("spawn")) as pool:
         for (element, method, seed, _), outcome in zip(tasks, pool.map(work, tasks), strict=True):
@@ -237,18 +241,25 @@ def main() -> None:
 def write(given: argparse.Namespace, found: dict[tuple[str, str], list[Outcome]]) -> None:
     """Table and figures of what has been found so far."""
     title = "Labels and halts until no walk is halted"
-    record = Record("closed-loop", title, given.out, f"0 to {given.seeds - 1}; the test set's are fixed")
+    record = Record(
+        "closed-loop", title, given.out, "from 0, as many as the table says; the test set's are fixed"
+    )
     target = f"labels: {TARGET[0]:g} meV/atom, {TARGET[1]:g} eV/Å"
-    header = ["material", "arm", "labels: no halt", "halts", target, "meV/atom", "eV/Å", "largest, eV/Å"]
+    header = ["material", "arm", "seeds", "labels: no halt", "halts", target]
+    header += ["meV/atom", "eV/Å", "largest, eV/Å"]
     rows = []
     for (element, method), some in found.items():
         forms = (".2f", ".4f", ".2f")
         ends = [spread([o.curve[-1][k] for o in some], form) for k, form in enumerate(forms, start=1)]
-        quiet = censored([o.curve[-1][0] if o.quiet else None for o in some], MOST)
+        quiet = censored([o.curve[-1][0] if o.quiet else None for o in some])
         halts = spread([o.n_halts for o in some], ".0f")
-        rows.append([element, method, quiet, halts, censored([o.reached for o in some], MOST), *ends])
+        reached = censored([o.reached for o in some])
+        rows.append([element, method, len(some), quiet, halts, reached, *ends])
     walked = f"Three walks of {given.steps / 1000:g} ps without a halt; at most {MOST} labels."
-    record.table(header, rows, f"{walked} Median and range over the seeds; errors are those at the end.")
+    explained = (
+        "Median and range over the seeds; errors are those at the end; never: not met when a run ended."
+    )
+    record.table(header, rows, f"{walked} {explained}")
     for element in {element: None for element, _ in found}:
 
         def paint(axes, element=element) -> None:
