@@ -15,8 +15,8 @@ KGrid = tuple[int, int, int]
 # Across a gap this wide in Å bands have no dispersion: a slab or cluster in a periodic cell. Layers of real
 # crystals are closer.
 VACUUM_GAP = 8.0
-# Cosine of an angle between reciprocal vectors. Sheared cubic cells lie below, primitive cells of fcc, bcc and
-# hexagonal crystals (1/3 and 1/2) above.
+# Cosine of an angle between reciprocal vectors. Sheared cubic cells lie below, primitive cells of fcc,
+# bcc and hexagonal crystals (1/3 and 1/2) above.
 _OBLIQUE = 0.25
 
 
