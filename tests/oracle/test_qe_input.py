@@ -5,7 +5,7 @@ from ase.build import bulk, fcc111
 from ase.io.espresso import read_espresso_in
 
 from mlip_autopipec.errors import StructureError
-from mlip_autopipec.oracle.qe_input import PwInput, boxed, fortran, k_grid, k_points
+from mlip_autopipec.oracle.qe_input import PwInput, boxed, fortran, k_grid, k_points, shift_keeps_symmetry
 
 
 def job(atoms, **changes):
@@ -85,6 +85,17 @@ def test_a_spacing_that_divides_exactly_is_not_rounded_up():
 def test_primitive_and_cubic_cell_have_the_same_density():
     assert k_grid(bulk("Si", a=5.43), 0.38) == (6, 6, 6)
     assert k_grid(bulk("Si", a=5.43).repeat(2), 0.38) == (3, 3, 3)
+
+
+def test_oblique_cells_are_not_shifted():
+    cubic = bulk("Si", a=5.43, cubic=True)
+    sheared = cubic.copy()
+    sheared.set_cell(cubic.cell.array @ (np.eye(3) + 0.06 * (np.ones((3, 3)) - np.eye(3))), scale_atoms=True)
+    primitive = [bulk("Si", a=5.43), bulk("Fe", a=2.87), bulk("Mg", "hcp", a=3.2, c=5.2)]
+    assert [shift_keeps_symmetry(atoms) for atoms in (cubic, sheared, *primitive)] == [
+        *(True, True),
+        *(False, False, False),
+    ]
 
 
 def test_one_point_along_vacuum():

@@ -15,6 +15,7 @@ from mlip_autopipec.generation.defect_cells import (
     vacancy_cells,
 )
 from mlip_autopipec.generation.oriented import oriented
+from mlip_autopipec.generation.strains import strained_cells
 from mlip_autopipec.schemas import AtomicStructure, LabelBatchDoc
 from mlip_autopipec.testing import label_batch, maker_unchanged
 from mlip_autopipec.validation import (
@@ -29,7 +30,6 @@ from mlip_autopipec.validation.elasticity import (
     elastic_constants,
     independent_constants,
     moduli,
-    strained_cells,
     symmetries,
     true_response,
 )

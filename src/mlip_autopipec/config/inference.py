@@ -16,7 +16,7 @@ _CUTOFF_IN_NEIGHBOURS = 2.2
 _HOTTEST = 0.7  # of the melting point; small periodic cells melt early
 _FUNCTIONS = 200
 _SMALLEST_STRAIN, _LARGEST_STRAIN = 0.03, 0.1
-_REQUIRED_SEEDS = 11  # perfect crystal, volumes, dimers and free atom of one element
+_REQUIRED_SEEDS = 14  # perfect cubic crystal, volumes, pure strains, dimers and free atom of one element
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,8 @@ def _n_initial(n_atoms: int, n_functions: int, n_elements: int, n_crystals: int)
     return Inferred(
         "active_learning.n_initial",
         required + filling,
-        f"{required} required ones (crystals, volumes, dimers, free atoms) and {filling} cells of about "
-        f"{n_atoms} atoms, for half as many environments as basis functions: the walks bring the rest",
+        f"{required} required ones (crystals, volumes, strains, dimers, free atoms) and {filling} cells of "
+        f"about {n_atoms} atoms, for half as many environments as basis functions: the walks bring the rest",
     )
 
 

@@ -10,6 +10,7 @@ from mlip_autopipec.ace import nearest_distance
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.generation.families import FAMILIES
 from mlip_autopipec.generation.perturb import dimers, rattled, strained
+from mlip_autopipec.generation.strains import strained_cells
 from mlip_autopipec.generation.variant import KEEP_APART, variants
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, CandidateSetDoc, CandidateStructure, Origin
@@ -50,7 +51,8 @@ class SeedStructuresMaker(Maker):
         Number of random symmetric crystals and of random packings in the pool, by the composition of each
         crystal.
     max_strain
-        Largest linear strain, dimensionless.
+        Largest linear strain, dimensionless. Required as well are copies strained by half of it along each
+        direction and shear that symmetry leaves independent, both ways.
     rattle
         Largest standard deviation of a displacement, as a fraction of the nearest-neighbour distance.
     dimer_distances
@@ -92,13 +94,13 @@ class SeedStructuresMaker(Maker):
         Returns
         -------
         CandidateSetDoc
-            The pool; perfect crystals, dimers and free atoms are marked as required.
+            The pool; perfect crystals, their volumes and pure strains, dimers and free atoms are required.
         """
         rng = np.random.default_rng(self.seed)
         cells = [supercell(s.to_ase(), self.n_atoms) for s in structures]
         candidates = [_candidate(atoms, "user", "as given", required=True) for atoms in cells]
         for atoms in cells:
-            candidates += [*self._volumes(atoms), *self.perturbed(atoms, rng)]
+            candidates += [*self._volumes(atoms), *self._shapes(atoms), *self.perturbed(atoms, rng)]
         for index, atoms in enumerate(cells):
             candidates += self._families(atoms, index)
         elements = sorted({symbol for atoms in cells for symbol in atoms.get_chemical_symbols()})
@@ -124,6 +126,16 @@ class SeedStructuresMaker(Maker):
             moved.set_cell(atoms.cell.array * (1.0 + strain), scale_atoms=True)
             found.append(_candidate(moved, "strain", f"linear strain {strain:+.3f}", required=True))
         return found
+
+    def _shapes(self, atoms: Atoms) -> list[CandidateStructure]:
+        """Strain along each independent direction, so that every elastic constant is seen."""
+        if not atoms.pbc.all():
+            return []
+        amplitude = 0.5 * self.max_strain
+        return [
+            _candidate(cell.atoms, "strain", f"pure strain of {amplitude:.3f}", required=True)
+            for cell in strained_cells(atoms, amplitude)
+        ]
 
     def _families(self, atoms: Atoms, index: int) -> list[CandidateStructure]:
         """Defects, surfaces and so on, as many as were asked for."""

@@ -11,7 +11,7 @@ from mlip_autopipec.errors import ConfigError, MissingProgramError
 from mlip_autopipec.oracle.base import OracleMaker, OracleResult
 from mlip_autopipec.oracle.qe_custodian import run_with_recovery
 from mlip_autopipec.oracle.qe_folder import SCRATCH
-from mlip_autopipec.oracle.qe_input import PwInput, Value, boxed, k_grid
+from mlip_autopipec.oracle.qe_input import PwInput, Value, boxed, k_grid, shift_keeps_symmetry
 from mlip_autopipec.oracle.qe_launch import Launch, n_k_points
 from mlip_autopipec.oracle.qe_namelist import variables
 from mlip_autopipec.oracle.qe_output import PwResult, read_result
@@ -66,7 +66,8 @@ class QeStaticMaker(OracleMaker):
         Largest distance between k-points in 1/Å, with the 2 pi (as VASP's KSPACING, not as ASE's
         ``kspacing``). One k-point along directions that are not periodic.
     k_shifted
-        Whether the grid is shifted by half a step: for semiconductors better at the same cost.
+        Whether the grid is shifted by half a step: for semiconductors better at the same cost. Not done in
+        oblique cells (60°), where the shifted grid lacks the crystal's symmetry.
     smearing
         "gaussian", "mv" (Marzari-Vanderbilt), or "fixed" for none: insulators only.
     degauss
@@ -206,7 +207,7 @@ class QeStaticMaker(OracleMaker):
             },
             pseudopotentials={element: file.path.name for element, file in files.items()},
             k_grid=k_grid(atoms, self.k_spacing),
-            k_shifted=self.k_shifted,
+            k_shifted=self.k_shifted and shift_keeps_symmetry(atoms),
         )
 
     def _time_limit(self) -> dict[str, Value]:

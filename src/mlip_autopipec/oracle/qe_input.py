@@ -15,6 +15,9 @@ KGrid = tuple[int, int, int]
 # Across a gap this wide in Å bands have no dispersion: a slab or cluster in a periodic cell. Layers of real
 # crystals are closer.
 VACUUM_GAP = 8.0
+# Cosine of an angle between reciprocal vectors. Sheared cubic cells lie below, primitive cells of fcc,
+# bcc and hexagonal crystals (1/3 and 1/2) above.
+_OBLIQUE = 0.25
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,26 @@ def k_grid(atoms: Atoms, spacing: float) -> KGrid:
     extended = atoms.pbc & (widest_gaps(atoms) <= VACUUM_GAP)
     first, second, third = (int(n) if e else 1 for n, e in zip(counts, extended, strict=True))
     return first, second, third
+
+
+def shift_keeps_symmetry(atoms: Atoms) -> bool:
+    """Say whether a grid shifted by half a step has the symmetry of the lattice.
+
+    In oblique cells, such as the primitive one of fcc, it has not: silicon then bears shear stress at rest.
+
+    Parameters
+    ----------
+    atoms
+        Structure in a complete cell.
+
+    Returns
+    -------
+    bool
+        Whether the reciprocal vectors are about at right angles.
+    """
+    vectors = atoms.cell.reciprocal().array
+    unit = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+    return bool(np.abs(unit @ unit.T - np.eye(3)).max() < _OBLIQUE)
 
 
 def widest_gaps(atoms: Atoms) -> np.ndarray:

@@ -85,7 +85,7 @@ class DOptimalSelectionMaker(SelectionMaker):
     n_functions: int = 200
     energy_sigma: float = 0.001
     force_sigma: float = 0.05
-    stress_sigma: float = 0.003
+    stress_sigma: float = 0.001
     energy_scale: float = 0.3
     cost_exponent: float = 0.5
     quotas: dict[str, float] = field(default_factory=dict)

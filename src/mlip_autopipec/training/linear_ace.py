@@ -84,7 +84,7 @@ class LinearAceFitMaker(FitMaker):
     force_sigma
         Standard deviation of a force component, in eV/Å.
     stress_sigma
-        Standard deviation of a stress component, in eV/Å^3 (0.003 is 0.5 GPa).
+        Standard deviation of a stress component, in eV/Å^3 (0.001 is 0.16 GPa).
     energy_scale
         Energy above the convex hull, in eV/atom, at which all standard deviations double.
     label_noise
@@ -113,7 +113,7 @@ class LinearAceFitMaker(FitMaker):
     n_functions: int = 200
     energy_sigma: float = 0.001
     force_sigma: float = 0.05
-    stress_sigma: float = 0.003
+    stress_sigma: float = 0.001
     energy_scale: float = 0.3
     label_noise: float = 0.0
     label_noise_energy: float = 0.0

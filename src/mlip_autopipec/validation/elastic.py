@@ -8,6 +8,7 @@ from ase import Atoms
 from jobflow import job
 
 from mlip_autopipec.generation.oriented import space_group
+from mlip_autopipec.generation.strains import strained_cells
 from mlip_autopipec.schemas import (
     AtomicStructure,
     CandidateStructure,
@@ -24,7 +25,6 @@ from mlip_autopipec.validation.elasticity import (
     elastic_constants,
     independent_constants,
     moduli,
-    strained_cells,
     symmetries,
     true_response,
 )

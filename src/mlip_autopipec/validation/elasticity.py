@@ -7,15 +7,15 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 from pymatgen.analysis.elasticity import Deformation, ElasticTensor, Strain, Stress
-from pymatgen.core.tensors import symmetry_reduce
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from mlip_autopipec.generation.oriented import SYMPREC
+from mlip_autopipec.generation.strains import StrainedCell
 from mlip_autopipec.units import EV_PER_A3_TO_GPA
 
 Array = NDArray[np.float64]
 
-_SYMPREC = 1.0e-3
 # Independent constants by the first space group of a crystal system (Nye); below, the usual nine.
 _INDEPENDENT = (
     (195, ("11", "12", "44")),
@@ -23,22 +23,6 @@ _INDEPENDENT = (
     (75, ("11", "12", "13", "33", "44", "66")),
     (1, ("11", "22", "33", "44", "55", "66", "12", "13", "23")),
 )
-
-
-@dataclass(frozen=True)
-class StrainedCell:
-    """A cell under strain, with its atoms where the strain carries them.
-
-    Parameters
-    ----------
-    strain
-        Symmetric strain, dimensionless, shape ``(3, 3)``.
-    atoms
-        The cell.
-    """
-
-    strain: Array
-    atoms: Atoms
 
 
 @dataclass(frozen=True)
@@ -93,36 +77,6 @@ class Moduli:
     lowest_eigenvalue: float
 
 
-def strained_cells(crystal: Atoms, amplitude: float) -> list[StrainedCell]:
-    """Strain a crystal in as few ways as its symmetry allows, in both directions.
-
-    Parameters
-    ----------
-    crystal
-        Primitive cell.
-    amplitude
-        Size of each strain, dimensionless; of shears half the angle.
-
-    Returns
-    -------
-    list[StrainedCell]
-        From these, by symmetry, all six components follow.
-    """
-    strains = []
-    for index in range(6):
-        for sign in (1.0, -1.0):
-            voigt = np.zeros(6)
-            voigt[index] = sign * amplitude * (1.0 if index < 3 else 2.0)
-            strains.append(Strain.from_voigt(voigt))
-    distinct = symmetry_reduce(strains, AseAtomsAdaptor.get_structure(crystal), symprec=_SYMPREC)
-    found = []
-    for strain in distinct:
-        atoms = crystal.copy()
-        atoms.set_cell(crystal.cell.array @ (np.eye(3) + np.asarray(strain)), scale_atoms=True)
-        found.append(StrainedCell(np.asarray(strain), atoms))
-    return found
-
-
 def symmetries(crystal: Atoms) -> list[Symmetry]:
     """Find the symmetry operations of a crystal and where they take its atoms.
 
@@ -136,7 +90,7 @@ def symmetries(crystal: Atoms) -> list[Symmetry]:
     list[Symmetry]
         At least the identity.
     """
-    analyzer = SpacegroupAnalyzer(AseAtomsAdaptor.get_structure(crystal), symprec=_SYMPREC)
+    analyzer = SpacegroupAnalyzer(AseAtomsAdaptor.get_structure(crystal), symprec=SYMPREC)
     fractional = crystal.get_scaled_positions()
     found = []
     for inside, outside in zip(
