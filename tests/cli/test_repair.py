@@ -27,7 +27,7 @@ validation: {checks: [surface], n_steps: 20, max_surface_error: 1.0e-9, n_held_o
 
 def run(folder, *words):
     return subprocess.run(
-        [MLIP_AUTO, "run", "-w", "2", *words],
+        [MLIP_AUTO, "run", "-w", "1", *words],
         cwd=folder,
         env={**os.environ, "COLUMNS": "120"},
         capture_output=True,
