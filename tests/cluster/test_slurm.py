@@ -1,5 +1,6 @@
 """A whole campaign by `qlaunch` on a real Slurm, LaunchPad and store on a real server: `make test-slurm`."""
 
+import getpass
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,9 @@ def wait_for(condition, seconds=180):
 
 def test_scripts_for_pbs_are_run(environment, tmp_path):
     """By the qsub and qstat that Slurm brings for those who come from PBS."""
+    # Launchers of other tests may still wait in the queue, and only four may.
+    assert run(["scancel", "--user", getpass.getuser()], environment, cwd=tmp_path).returncode == 0
+    wait_for(lambda: not run(["squeue", "--noheader"], environment, cwd=tmp_path).stdout.strip())
     words = ["mlip-auto", "init", "--hpc", "pbs", "--uri", f"{environment['MONGO']}/pbs"]
     assert run(words, environment, cwd=tmp_path).returncode == 0
     adapter = tmp_path / "cluster" / "other" / "my_qadapter.yaml"
