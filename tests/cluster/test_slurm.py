@@ -1,6 +1,5 @@
 """A whole campaign by `qlaunch` on a real Slurm, LaunchPad and store on a real server: `make test-slurm`."""
 
-import getpass
 import shutil
 import subprocess
 import sys
@@ -75,6 +74,25 @@ def environment(slurm, mongo_server, tmp_path):
     return {**slurm, "MONGO": mongo, "MLIP_AUTO_HOME": str(tmp_path / "home")}
 
 
+def test_scripts_for_pbs_are_run(environment, tmp_path):
+    """By the qsub and qstat that Slurm brings for those who come from PBS.
+
+    First of all: this qstat lists jobs that ended for minutes, and FireWorks counts them as waiting.
+    """
+    words = ["mlip-auto", "init", "--hpc", "pbs", "--uri", f"{environment['MONGO']}/pbs"]
+    assert run(words, environment, cwd=tmp_path).returncode == 0
+    adapter = tmp_path / "cluster" / "other" / "my_qadapter.yaml"
+    adapter.write_text(adapter.read_text().replace("queue: null ", "queue: all  "))
+    flow = identify(Flow([jobs.add(1, 2)]))
+    put_in(tmp_path, flow)
+    done = qlaunch(environment, tmp_path)
+    assert "jobs in queue. Maximum allowed by user: 4" in done.stdout + done.stderr
+    (script,) = (tmp_path / "launches").rglob("FW_submit.script")
+    assert "#PBS -l nodes=1:ppn=1" in script.read_text()
+    wait_for(lambda: states(tmp_path, flow) == ["COMPLETED"])
+    assert results(tmp_path, flow) == [3]
+
+
 def test_the_tutorial_runs_a_campaign_by_qlaunch(environment, tmp_path):
     """The same potential as `mlip-auto run`, each label once, each role by its own launcher."""
     folder = ROOT / "tutorials" / "04_qlaunch"
@@ -139,25 +157,6 @@ def wait_for(condition, seconds=180):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.5)
-
-
-def test_scripts_for_pbs_are_run(environment, tmp_path):
-    """By the qsub and qstat that Slurm brings for those who come from PBS."""
-    # Launchers of other tests may still wait in the queue, and only four may.
-    assert run(["scancel", "--user", getpass.getuser()], environment, cwd=tmp_path).returncode == 0
-    wait_for(lambda: not run(["squeue", "--noheader"], environment, cwd=tmp_path).stdout.strip())
-    words = ["mlip-auto", "init", "--hpc", "pbs", "--uri", f"{environment['MONGO']}/pbs"]
-    assert run(words, environment, cwd=tmp_path).returncode == 0
-    adapter = tmp_path / "cluster" / "other" / "my_qadapter.yaml"
-    adapter.write_text(adapter.read_text().replace("queue: null ", "queue: all  "))
-    flow = identify(Flow([jobs.add(1, 2)]))
-    put_in(tmp_path, flow)
-    done = qlaunch(environment, tmp_path)
-    assert "jobs in queue. Maximum allowed by user: 4" in done.stdout + done.stderr
-    (script,) = (tmp_path / "launches").rglob("FW_submit.script")
-    assert "#PBS -l nodes=1:ppn=1" in script.read_text()
-    wait_for(lambda: states(tmp_path, flow) == ["COMPLETED"])
-    assert results(tmp_path, flow) == [3]
 
 
 def test_offline_nodes_hand_their_answers_over_by_files(environment, tmp_path):
