@@ -43,8 +43,7 @@ def export(target: Path, directory: Path, *, validation: bool) -> None:
     if writer is None:
         _potential(store, campaign, target)
         return
-    chosen = campaign.validation_labels if validation else campaign.training_labels
-    labels = list({label.entry.label_id: label.entry for label in chosen}.values())
+    labels = campaign.distinct_labels(validation=validation)
     if not labels:
         raise StoreError(f"{str(directory)!r} holds no such label yet.", hint="see mlip-auto status.")
     try:

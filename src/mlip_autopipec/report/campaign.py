@@ -210,6 +210,11 @@ class Campaign:
         """Labels of the validation."""
         return tuple(label for label in self.labels if label.generation is None)
 
+    def distinct_labels(self, *, validation: bool) -> list[LabelledStructure]:
+        """Labels of the validation or of the training, each once, for other programs."""
+        chosen = self.validation_labels if validation else self.training_labels
+        return list({label.entry.label_id: label.entry for label in chosen}.values())
+
     @cached_property
     def elements(self) -> tuple[str, ...]:
         """Elements of the potential, or of the labels so far, alphabetically."""

@@ -223,8 +223,7 @@ class Project:
         pathlib.Path
             The file.
         """
-        chosen = self.campaign.validation_labels if validation else self.campaign.training_labels
-        labels = list({label.entry.label_id: label.entry for label in chosen}.values())
+        labels = self.campaign.distinct_labels(validation=validation)
         path = Path(path)
         return to_ase_db(labels, path) if path.suffix == ".db" else to_extxyz(labels, path)
 

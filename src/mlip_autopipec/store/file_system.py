@@ -6,7 +6,7 @@ from pathlib import Path
 # As /proc/mounts names them. SQLite: "all processes using a database must be on the same host computer; WAL
 # does not work over a network filesystem" (https://sqlite.org/wal.html).
 _NETWORK = re.compile(
-    r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs|ceph|afs|9p|virtiofs|panfs|orangefs|pvfs2|glusterfs|ocfs2|gfs2|"
+    r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs|ceph|afs|9p|virtiofs|panfs|orangefs|pvfs2|glusterfs|ocfs2|gfs2|ncpfs|wekafs|"
     r"fuse\.(sshfs|glusterfs|ceph|rclone|s3fs|gcsfuse|davfs|juicefs|cephfs|beegfs)"
 )
 
@@ -36,4 +36,20 @@ def network_file_system(path: Path, mounts: str | None = None) -> str | None:
         kinds[re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), mount)] = kind
     path = path.resolve()
     kind = next((kinds[str(place)] for place in (path, *path.parents) if str(place) in kinds), "")
-    return kind if _NETWORK.fullmatch(kind) else None
+    return kind if is_network(kind) else None
+
+
+def is_network(kind: str) -> bool:
+    """Say whether a kind of file system, as the kernel names it, is shared between machines.
+
+    Parameters
+    ----------
+    kind
+        Such as ``"nfs4"``.
+
+    Returns
+    -------
+    bool
+        Whether SQLite's log cannot be trusted there.
+    """
+    return _NETWORK.fullmatch(kind) is not None

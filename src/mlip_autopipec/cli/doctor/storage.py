@@ -11,12 +11,8 @@ from tempfile import TemporaryDirectory
 from mlip_autopipec.cli.doctor.finding import Finding, Machine
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.store import open_store
+from mlip_autopipec.store.file_system import is_network
 
-# Where several machines may write and SQLite's write-ahead log does not work.
-_SHARED = {
-    "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "orangefs", "panfs", "smb3", "smbfs", "wekafs",
-}  # fmt: skip
 _VOLATILE = {"ramfs", "tmpfs"}
 _GIGABYTE = 1e9
 _LITTLE = 2.0  # GB
@@ -119,7 +115,7 @@ def probe_disk(machine: Machine) -> Finding:
         f"a safe write takes {1000 * took:.0f} ms"
     )
     embedded = machine.settings.store_uri is None
-    if embedded and system.kind in _SHARED:
+    if embedded and is_network(system.kind):
         advice = "run on a local disk (--directory), or keep the store in MongoDB (MLIP_AUTO_STORE_URI)"
         return Finding("disk", "broken", f"{measured}; SQLite's log does not work on {system.kind}", advice)
     if system.kind in _VOLATILE:
