@@ -17,7 +17,7 @@ from mlip_autopipec.flows.build import Plan
 from mlip_autopipec.flows.identity import identify
 from mlip_autopipec.flows.reproduce import write_reproduction
 from mlip_autopipec.report import read_campaign, summary_text, write_report
-from mlip_autopipec.report.release import check_release, release_documents, release_potential
+from mlip_autopipec.report.release import release
 from mlip_autopipec.schemas import CampaignDoc
 from mlip_autopipec.settings import get_settings
 from mlip_autopipec.store import load_output, open_store
@@ -170,10 +170,8 @@ def _outcome(store: JobStore, uuid: str, summary: RunSummary) -> CampaignDoc:
 def _deliver(store: JobStore, plan: Plan, directory: Path, end: CampaignDoc, *, forced: bool) -> None:
     typer.echo(f"\n{summary_text(read_campaign(store))}\n")
     typer.echo(f"wrote {directory / 'report.html'}")
-    check_release(end, forced=forced)
     folder = directory / "potential"
-    written = release_potential(store, end, folder)
-    written += release_documents(store, end, folder, forced=forced)
+    written = release(store, end, folder, forced=forced)
     for path in [*written, *write_reproduction(plan, folder)]:
         typer.echo(f"wrote {path}")
     if end.verdict == "fail":
