@@ -9,6 +9,7 @@ from jobflow import Flow, Job, Maker, job
 
 from mlip_autopipec.flows.validation_plan import asked_cells, checked_kinds, equilibrium
 from mlip_autopipec.generation import SeedStructuresMaker
+from mlip_autopipec.generation.oriented import conventional
 from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import (
     AtomicStructure,
@@ -117,6 +118,24 @@ class ValidationMaker(Maker):
         """Properties that should be judged and cannot be on this machine, each with the reason."""
         found = [(m.kind, m.missing()) for m in self._all_properties if m.kind in self.checks]
         return [SkippedCheck(kind=kind, reason=reason) for kind, reason in found if reason is not None]
+
+    def most_labels(self, structure: AtomicStructure) -> int:
+        """Say how many labels the validation of a crystal takes at the most.
+
+        Parameters
+        ----------
+        structure
+            The crystal.
+
+        Returns
+        -------
+        int
+            Held-out structures, volumes and the cells of those properties that `max_cost` allows.
+        """
+        nothing = LabelBatchDoc(labels=[], failed=[], n_labels=0, wall_time=0.0)
+        crystal = AtomicStructure.from_ase(conventional(structure.to_ase()))
+        chosen, _ = asked_cells(self.property_makers, crystal, nothing, self.max_cost)
+        return self.n_held_out + self.eos_maker.n_volumes + len(chosen)
 
     def make(
         self, potential: Any, structures: Any, finals: list[Any], earlier: list[Any] | None = None
