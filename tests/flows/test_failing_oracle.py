@@ -29,7 +29,7 @@ N_INITIAL = 16
 
 @pytest.fixture
 def campaign(tmp_path):
-    """Run a campaign of one label a generation; gives what happened, its batches, and its end if it has one."""
+    """Run a campaign of one label a generation; gives the summary, the batches, and the end if any."""
     oracle = AseStaticMaker(calculator="refusing_calculator:RefusingEMT")
     maker = ActiveLearningMaker(
         seed_maker=SeedStructuresMaker(n_atoms=4, n_strained=2, n_rattled=6),
@@ -85,7 +85,7 @@ def test_a_row_of_failed_batches_ends_the_campaign_until_the_cause_is_mended(cam
     assert (counts(batches), end) == ([(N_INITIAL, 0), (0, 1)], None)
     (gather,) = (failure for failure in summary.failures if failure.name == "gather labels")
     assert gather.error.startswith(
-        "CampaignError: 1 of 1 labels failed; at most 50% may. So it was in the batch before. The first (Cu4): "
+        "CampaignError: 1 of 1 labels failed; at most 50% may. So it was in the batch before. The first (Cu4)"
     )
     assert gather.error.endswith("call 18: no convergence in 100 iterations")
     summary, batches, end = campaign(0, 0)
