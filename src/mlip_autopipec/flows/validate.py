@@ -170,7 +170,7 @@ class ValidationMaker(Maker):
         if self.property_makers:
             planned: Any = self.plan_properties(structures, labels.output)
             # Labels that fail leave their check without the oracle; they are no reason to give up.
-            lenient = replace(self.label_maker, max_failed_fraction=1.0)
+            lenient = replace(self.label_maker, lenient=True)
             asked: Any = lenient.make(planned.output.selection)
             crystal, batch = planned.output.crystal, asked.output
             properties = [maker.make(potential, crystal, batch) for maker in self.property_makers]
