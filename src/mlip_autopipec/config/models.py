@@ -359,6 +359,11 @@ class ValidationConfig(Section):
     max_bulk_modulus_error: Positive | None = Field(
         None, description="Error of the bulk modulus that passes [%]."
     )
+    n_phases: Count | None = Field(None, description="Given crystals, the first ones, that have an EOS [1].")
+    max_phase_error: Positive | None = Field(
+        None,
+        description="Error of a crystal's energy above the first, if composed alike, that passes [eV/atom].",
+    )
     n_atoms: Count | None = Field(None, description="Smallest number of atoms of the NVE run [1].")
     n_steps: Count | None = Field(None, description="Steps of the NVE run [1].")
     max_drift: Positive | None = Field(None, description="Energy drift in NVE that passes [eV/atom].")
