@@ -157,8 +157,8 @@ def test_crystals_are_judged_each_and_by_their_order(copper, eos_batch):
 
 def test_energies_of_other_compositions_are_not_compared(copper, eos_batch):
     (curve,) = make(EosMaker(), copper, eos_batch).curves
-    assert len(EosMaker()._ordered(curve, curve, "itself")) == 1
-    assert EosMaker()._ordered(curve, curve.model_copy(update={"formula": "CuAu"}), "an alloy") == []
+    assert len(EosMaker()._ordered(curve, curve)) == 1
+    assert EosMaker()._ordered(curve, curve.model_copy(update={"formula": "CuAu"})) == []
 
 
 def test_a_potential_without_a_minimum_fails(copper, eos_batch):

@@ -107,18 +107,19 @@ def equation_of_state(campaign: Campaign) -> list[Plot]:
                 eos.volumes, eos.energies_predicted, "D", color=ORANGE, fillstyle="none", label=names[1]
             )
             if len(curves) > 1:
-                axes.annotate(eos.formula, (eos.volumes[-1], eos.energies_reference[-1]), color=INK)
+                end = (eos.volumes[-1], eos.energies_reference[-1])
+                axes.annotate(eos.phase, end, (-8, 0), textcoords="offset points", ha="right", color=INK)
         axes.set(xlabel="volume [Å³/atom]", ylabel="energy − E₀ [eV/atom]")
 
     def paint_error(axes: "Axes") -> None:
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         for eos, marker in zip(curves, cycle("Dosv^"), strict=False):
             off = np.subtract(eos.energies_predicted, eos.energies_reference)
-            name = eos.formula if len(curves) > 1 else None
+            name = eos.phase if len(curves) > 1 else None
             axes.plot(eos.volumes, EV_TO_MEV * off, f"{marker}-", color=ORANGE, label=name)
         axes.set(xlabel="volume [Å³/atom]", ylabel="potential − oracle [meV/atom]")
 
-    names = ", ".join(eos.formula for eos in curves)
+    names = ", ".join(eos.phase or eos.formula for eos in curves)
     caption = f"Equation of state of {names}: energies relative to free atoms and Birch-Murnaghan fits"
     error_caption = f"What the potential is off by along the equation of state of {names}"
     return [draw("eos", caption, paint), draw("eos-error", error_caption, paint_error)]

@@ -168,7 +168,7 @@ def physics(campaign: Campaign) -> Html:
     curves, run = campaign.validation.eos.curves, campaign.validation.stability
     head = ("", "", "V₀ [Å³/atom]", "E₀ [eV/atom]", "B₀ [GPa]", "B₀′ [1]")
     rows = [
-        (curve.formula, name, fit.v0, fit.e0, fit.b0, fit.b0_prime)
+        (curve.phase or curve.formula, name, fit.v0, fit.e0, fit.b0, fit.b0_prime)
         for curve in curves
         for name, fit in (("oracle", curve.reference), ("potential", curve.predicted))
         if fit is not None
@@ -182,7 +182,7 @@ def physics(campaign: Campaign) -> Html:
     return join(
         (
             section(
-                f"Equation of state of {', '.join(curve.formula for curve in curves)}",
+                f"Equation of state of {', '.join(curve.phase or curve.formula for curve in curves)}",
                 gallery(figures_potential.equation_of_state(campaign)),
                 table(head, rows),
                 *notes,

@@ -55,6 +55,7 @@ class EosCurve(Document):
     """Energy of a crystal against volume by oracle and potential, from the same structures and fit."""
 
     formula: str = Field(description="What was strained.")
+    phase: str = Field("", description="Composition and space group; empty in documents of version 1.")
     volumes: list[float] = Field(description="Volumes [Å^3/atom].")
     energies_reference: list[float] = Field(description="Energies by the oracle relative to E0 [eV/atom].")
     energies_predicted: list[float] = Field(description="Energies by the potential relative to E0 [eV/atom].")

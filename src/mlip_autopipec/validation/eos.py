@@ -142,14 +142,14 @@ class EosMaker(Maker):
         curves, notes = [self._curve(first, ace, potential.e0)], []
         checks = self._judged(curves[0], "")
         for labelled in others:
-            name = phase_name(labelled[len(labelled) // 2].label.structure.to_ase())
             try:
                 curve = self._curve(labelled, ace, potential.e0)
             except FitError as error:
+                name = phase_name(labelled[0].label.structure.to_ase())
                 notes.append(f"{name}, by the oracle: {error.args[0]}")
                 continue
             curves.append(curve)
-            checks += [*self._judged(curve, f" of {name}"), *self._ordered(curves[0], curve, name)]
+            checks += [*self._judged(curve, f" of {curve.phase}"), *self._ordered(curves[0], curve)]
         return EosDoc(curves=curves, notes=notes, checks=checks)
 
     def _curve(self, labelled: list[LabelledStructure], ace: AcePotential, e0: dict[str, float]) -> EosCurve:
@@ -169,6 +169,7 @@ class EosMaker(Maker):
             reference=reference,
             predicted=predicted,
             formula=labelled[0].label.structure.formula,
+            phase=phase_name(labelled[0].label.structure.to_ase()),
             volumes=volumes.tolist(),
             energies_reference=by_oracle.tolist(),
             energies_predicted=by_potential.tolist(),
@@ -209,14 +210,14 @@ class EosMaker(Maker):
             ),
         ]
 
-    def _ordered(self, first: EosCurve, curve: EosCurve, name: str) -> list[Check]:
+    def _ordered(self, first: EosCurve, curve: EosCurve) -> list[Check]:
         """Judge the energy above the first crystal, which is defined for the same composition only."""
         alike = Composition(first.formula).reduced_formula == Composition(curve.formula).reduced_formula
         if not alike or first.predicted is None or curve.predicted is None:
             return []
         return [
             check(
-                f"energy of {name} above the first",
+                f"energy of {curve.phase} above the first",
                 curve.predicted.e0 - first.predicted.e0,
                 self.max_phase_error,
                 "eV/atom",
