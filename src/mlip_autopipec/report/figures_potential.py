@@ -107,8 +107,8 @@ def equation_of_state(campaign: Campaign) -> list[Plot]:
                 eos.volumes, eos.energies_predicted, "D", color=ORANGE, fillstyle="none", label=names[1]
             )
             if len(curves) > 1:
-                end = (eos.volumes[-1], eos.energies_reference[-1])
-                axes.annotate(eos.phase, end, (-8, 0), textcoords="offset points", ha="right", color=INK)
+                lowest = (eos.reference.v0, eos.reference.e0)
+                axes.annotate(eos.phase, lowest, (0, 14), textcoords="offset points", ha="center", color=INK)
         axes.set(xlabel="volume [Å³/atom]", ylabel="energy − E₀ [eV/atom]")
 
     def paint_error(axes: "Axes") -> None:
