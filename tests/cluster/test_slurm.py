@@ -161,6 +161,8 @@ def test_the_tutorial_runs_a_campaign_by_qlaunch(environment, tmp_path):
     assert there.returncode == 0, there.stdout + there.stderr
     potentials = [tmp_path / name / "potential" / "potential.yace" for name in ("run", "local")]
     assert potentials[0].read_bytes() == potentials[1].read_bytes()
+    settings = [path.with_name("reproduce.yaml").read_text() for path in potentials]
+    assert settings[0] == settings[1]
 
 
 def labels_stored(folder, environment):
