@@ -239,10 +239,11 @@ class ExplorationConfig(Section):
         None, description="Grade above which a frame becomes a candidate, MaxVol scale [1]."
     )
     tolerated_error: Positive | None = Field(
-        None, description="Force error that is still good enough; gamma is calibrated to it [eV/Å]."
+        None, description="Force error that is still good enough, of any atom of a halted frame [eV/Å]."
     )
     calibrated: bool | None = Field(
-        None, description="Whether walks halt where 10 % of the forces exceed it, once that grade is known."
+        None,
+        description="Whether a walk halted by gamma goes on if its force errors are estimated below it.",
     )
     gamma_every: Count | None = Field(None, description="Steps between two grades [1].")
     smallest_distance: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(

@@ -1,6 +1,6 @@
 """Adaptive kinetic Monte Carlo by eOn, every force call of its saddle searches watched."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -66,7 +66,6 @@ class EonKmcMaker(KmcConditions, Maker):
         potential: PotentialDoc,
         structure: AtomicStructure,
         previous: KmcDoc | None = None,
-        gamma_limit: float | None = None,
     ) -> KmcDoc:
         """Run with one potential.
 
@@ -78,16 +77,13 @@ class EonKmcMaker(KmcConditions, Maker):
             Where the trajectory starts: a periodic cell with a defect or a surface.
         previous
             The run whose last state this one continues from, with the same potential or a newer one.
-        gamma_limit
-            Grade that ends a search instead of the rule's, e.g. a calibrated one, MaxVol scale.
 
         Returns
         -------
         KmcDoc
             The run.
         """
-        maker = self if gamma_limit is None else replace(self, stop_rule=self.stop_rule.at(gamma_limit))
-        return maker.explore(potential, structure, previous, Path.cwd())
+        return self.explore(potential, structure, previous, Path.cwd())
 
     def check_engine(self) -> None:
         """Find eOn, without running it.

@@ -16,7 +16,6 @@ def kmc_jobs(
     maker: EonKmcMaker | None,
     cell_maker: DefectCellMaker,
     state: WorkflowState,
-    gamma_limit: OutputReference | None = None,
 ) -> tuple[WorkflowState | OutputReference, list[Job]]:
     """Make the run of a generation; it continues from the last state of the run before.
 
@@ -28,8 +27,6 @@ def kmc_jobs(
         Makes the cell it starts in, once.
     state
         Where the campaign stands.
-    gamma_limit
-        Calibrated grade that ends a search; none for the stop rule's.
 
     Returns
     -------
@@ -48,7 +45,7 @@ def kmc_jobs(
         jobs.append(tagged(cell, "kmc cell", state.generation))
     previous = OutputReference(state.kmc[-1]) if state.kmc else None
     cell_of = OutputReference(str(state.kmc_cell))
-    run = maker.make(OutputReference(state.potential), cell_of, previous, gamma_limit=gamma_limit)
+    run = maker.make(OutputReference(state.potential), cell_of, previous)
     state = state.model_copy(update={"kmc": [*state.kmc, run.uuid]})
     noted = note_kmc(state, run.output)
     jobs += [tagged(run, "kmc", state.generation), tagged(noted, "kmc note", state.generation)]

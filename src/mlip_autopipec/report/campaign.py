@@ -18,6 +18,7 @@ from mlip_autopipec.schemas import (
     KmcEvent,
     KmcStep,
     LabelledStructure,
+    LiftedHalt,
     MinimumEnergyPath,
     PotentialDoc,
     RecheckedEvent,
@@ -81,6 +82,7 @@ class Walk:
     gamma_max: float
     thermo: ThermoTable
     replayed: list[ReplayedFrame]
+    lifted: list[LiftedHalt]
     wall_time: float
 
     @property
