@@ -311,6 +311,15 @@ class KmcConfig(Section):
     max_halts: Count | None = Field(
         None, description="Uncertain searches after which a run ends, to label first [1]."
     )
+    confirm_share: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None, description="Share of a state's rate whose barriers the oracle confirms; 0: none [1]."
+    )
+    barrier_tolerance: Positive | None = Field(
+        None, description="Difference to the oracle's barrier that is tolerated then [eV]."
+    )
+    max_confirm: Count | None = Field(
+        None, description="Times that the oracle is asked for one kind of event [1]."
+    )
 
 
 class LoopConfig(Section):

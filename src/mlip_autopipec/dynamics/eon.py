@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Self
 
 from jobflow import Maker, job
 
 from mlip_autopipec.ace import load_potential
 from mlip_autopipec.dynamics import eon_document as write
 from mlip_autopipec.dynamics.eon_conditions import KmcConditions
+from mlip_autopipec.dynamics.eon_confirm import carriers, confirmed_by, frames_to_confirm, unconfirmed
 from mlip_autopipec.dynamics.eon_forces import ForceServer, ForceWatch
 from mlip_autopipec.dynamics.eon_input import in_blocks
 from mlip_autopipec.dynamics.eon_output import current_state, read_con, read_fates, read_states, read_steps
@@ -19,8 +21,37 @@ from mlip_autopipec.dynamics.eon_setup import try_eon
 from mlip_autopipec.dynamics.replay import replayed
 from mlip_autopipec.dynamics.watchdog import StopRule
 from mlip_autopipec.errors import ConfigError, StructureError
-from mlip_autopipec.schemas import AtomicStructure, KmcDoc, KmcEnd, PotentialDoc
+from mlip_autopipec.schemas import (
+    AtomicStructure,
+    ConfirmedBarrier,
+    KmcDoc,
+    KmcEnd,
+    KmcEvent,
+    LabelBatchDoc,
+    PotentialDoc,
+)
 from mlip_autopipec.schemas.files import RESUME_FOLDER
+
+
+@dataclass(frozen=True)
+class _End:
+    reason: KmcEnd
+    detail: str
+    to_confirm: tuple[KmcEvent, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Barriers that the oracle was asked for, and the saddles of their events."""
+
+    barriers: list[ConfirmedBarrier]
+    saddles: dict[str, AtomicStructure]
+
+    @classmethod
+    def of(cls, barriers: list[ConfirmedBarrier], previous: KmcDoc | None) -> Self:
+        names = {barrier.event for barrier in barriers}
+        known = previous.events if previous else []
+        return cls(barriers, {event.id: event.saddle for event in known if event.id in names})
 
 
 @dataclass
@@ -67,6 +98,7 @@ class EonKmcMaker(KmcConditions, Maker):
         structure: AtomicStructure,
         previous: KmcDoc | None = None,
         gamma_limit: float | None = None,
+        labels: LabelBatchDoc | None = None,
     ) -> KmcDoc:
         """Run with one potential.
 
@@ -80,6 +112,8 @@ class EonKmcMaker(KmcConditions, Maker):
             The run whose last state this one continues from, with the same potential or a newer one.
         gamma_limit
             Grade that ends a search instead of the rule's, e.g. a calibrated one, MaxVol scale.
+        labels
+            What became of the frames of the run before.
 
         Returns
         -------
@@ -87,7 +121,7 @@ class EonKmcMaker(KmcConditions, Maker):
             The run.
         """
         maker = self if gamma_limit is None else replace(self, stop_rule=self.stop_rule.at(gamma_limit))
-        return maker.explore(potential, structure, previous, Path.cwd())
+        return maker.explore(potential, structure, previous, Path.cwd(), labels)
 
     def check_engine(self) -> None:
         """Find eOn, without running it.
@@ -115,7 +149,12 @@ class EonKmcMaker(KmcConditions, Maker):
         return try_eon(eon_executable(self.python), directory)
 
     def explore(
-        self, potential: PotentialDoc, structure: AtomicStructure, previous: KmcDoc | None, directory: Path
+        self,
+        potential: PotentialDoc,
+        structure: AtomicStructure,
+        previous: KmcDoc | None,
+        directory: Path,
+        labels: LabelBatchDoc | None = None,
     ) -> KmcDoc:
         """Run in a folder; what :meth:`make` does, without a workflow.
 
@@ -129,6 +168,8 @@ class EonKmcMaker(KmcConditions, Maker):
             Where to continue from; none to start afresh.
         directory
             Where to work; eOn's folder in it is taken up again if it was cut off there.
+        labels
+            What became of the frames of the run before.
 
         Returns
         -------
@@ -155,12 +196,17 @@ class EonKmcMaker(KmcConditions, Maker):
             )
             code = potential_hash(potential)
             segment = begin(run, AtomicStructure.from_ase(atoms), previous, code, self.max_recheck)
-            end = _no_minimum(watch) if segment is None else self._passes(run, segment, started)
+            asked = confirmed_by(previous, labels, segment.rechecked if segment else ()) if previous else []
+            if segment is None:
+                end = _no_minimum(watch)
+            else:
+                end = self._passes(run, segment, started, _Asked.of(asked, previous))
         found = self._document(run, segment, previous, end, structure)
         return found.model_copy(
             update={
                 "engine": engine,
                 "potential": code,
+                "confirmed": asked,
                 "replayed": replayed(ace, previous.frames) if previous else [],
                 "wall_time": perf_counter() - started,
             }
@@ -178,38 +224,57 @@ class EonKmcMaker(KmcConditions, Maker):
                 hint="give a slab a vacuum and make it periodic.",
             )
 
-    def _passes(self, run: EonRun, segment: Segment, started: float) -> tuple[KmcEnd, str]:
+    def _passes(self, run: EonRun, segment: Segment, started: float, asked: _Asked) -> _End:
         """Let eOn's server work pass by pass until a limit is met."""
-        idle, may_step = 0, True
-        while (end := self._ending(run, segment, perf_counter() - started, idle)) is None:
-            if may_step and _n_halted(run.watch):
-                may_step = False
-                run.prepare(may_step=False)
+        idle, allowed = 0, True
+        while (end := self._ending(run, segment, perf_counter() - started, idle, asked)) is None:
+            may_step = not _n_halted(run.watch) and (
+                self.confirm_share == 0.0 or run.confidence >= self.confidence
+            )
+            if may_step != allowed:
+                run.prepare(may_step=may_step)
+                allowed = may_step
             steps = len(read_steps(run.folder))
             finished = run.one_pass(run.longest_pass())
-            idle = 0 if finished or len(read_steps(run.folder)) > steps else idle + 1
+            stepped = len(read_steps(run.folder)) > steps
+            if stepped:
+                run.confidence = 0.0  # that was of the state it left
+            idle = 0 if finished or stepped else idle + 1
         return end
 
-    def _ending(self, run: EonRun, segment: Segment, elapsed: float, idle: int) -> tuple[KmcEnd, str] | None:
+    def _to_confirm(self, run: EonRun, segment: Segment, asked: _Asked) -> list[KmcEvent]:
+        """Choose what the oracle has to be asked before a step out of the current state."""
+        if self.confirm_share == 0.0:
+            return []
+        here = write.kmc_events(run, segment, current_state(run.folder))
+        chosen = carriers(here, self.confirm_share)
+        return unconfirmed(chosen, asked.barriers, asked.saddles, self.barrier_tolerance, self.max_confirm)
+
+    def _ending(self, run: EonRun, segment: Segment, elapsed: float, idle: int, asked: _Asked) -> _End | None:
         """Say why the run ends here; none if it goes on."""
         steps, halted = read_steps(run.folder), _n_halted(run.watch)
         time = segment.time + (steps[-1].time if steps else 0.0)
         if idle >= self.max_idle:
-            return "failed", f"{idle} batches of searches in a row left no result: {run.complaint}"
+            return _End("failed", f"{idle} batches of searches in a row left no result: {run.complaint}")
         if halted >= self.max_halts:
-            return "uncertain", f"the watchdog ended {halted} searches"
+            return _End("uncertain", f"the watchdog ended {halted} searches")
         if halted and run.confidence >= self.confidence:
-            return "uncertain", f"all events of the state are known but those of {halted} searches it ended"
+            return _End(
+                "uncertain", f"all events of the state are known but those of {halted} searches it ended"
+            )
         if len(steps) >= self.n_steps:
-            return "steps", f"{len(steps)} steps"
+            return _End("steps", f"{len(steps)} steps")
         if self.max_time is not None and time >= self.max_time:
-            return "simulated_time", f"{time:.3g} s were simulated"
+            return _End("simulated_time", f"{time:.3g} s were simulated")
         n_states = len(read_states(run.folder)) if steps else 1
         if n_states >= self.max_states:
-            return "states", f"{n_states} states"
+            return _End("states", f"{n_states} states")
         if elapsed >= self.max_wall_time:
             reason: KmcEnd = "uncertain" if halted else "wall_time"
-            return reason, f"after {elapsed:.0f} s, with {halted} searches ended by the watchdog"
+            return _End(reason, f"after {elapsed:.0f} s, with {halted} searches ended by the watchdog")
+        if run.confidence >= self.confidence and (events := self._to_confirm(run, segment, asked)):
+            barriers = ", ".join(f"{event.barrier:.3f}" for event in events)
+            return _End("unconfirmed", f"the oracle is asked for barriers of {barriers} eV", tuple(events))
         return None
 
     def _document(
@@ -217,7 +282,7 @@ class EonKmcMaker(KmcConditions, Maker):
         run: EonRun,
         segment: Segment | None,
         previous: KmcDoc | None,
-        end: tuple[KmcEnd, str],
+        end: _End,
         structure: AtomicStructure,
     ) -> KmcDoc:
         watch = run.watch
@@ -233,14 +298,15 @@ class EonKmcMaker(KmcConditions, Maker):
             final = AtomicStructure.from_ase(read_con(last if last.exists() else run.folder / "pos.con"))
         searches = list(watch.searches.values())
         mine = segment.generation
+        group = f"kmc-{structure.digest}"
         return KmcDoc(
             engine="",
             potential="",
             generation=mine,
             temperature=self.temperature,
             confidence=self.confidence,
-            end_reason=end[0],
-            end_detail=end[1],
+            end_reason=end.reason,
+            end_detail=end.detail,
             time=steps[-1].time if steps else segment.time,
             n_steps=len(steps),
             states=[s for s in (older.states if older else []) if s.generation != mine] + states,
@@ -256,11 +322,13 @@ class EonKmcMaker(KmcConditions, Maker):
             n_force_calls=watch.n_calls,
             gamma_limit=self.stop_rule.gamma,
             gamma_max=max((search.gamma_max for search in searches), default=0.0),
-            frames=write.kmc_frames(
+            to_confirm=[event.id for event in end.to_confirm],
+            frames=frames_to_confirm(end.to_confirm, states, self.barrier_tolerance, group)
+            or write.kmc_frames(
                 searches,
                 min(self.gamma_select, self.stop_rule.gamma),
                 self.max_frames,
-                group=f"kmc-{structure.digest}",
+                group=group,
                 detail=f"kMC at {self.temperature:g} K",
             ),
             final=final,
@@ -274,8 +342,8 @@ def _n_halted(watch: ForceWatch) -> int:
     return sum(search.end is not None for search in watch.searches.values())
 
 
-def _no_minimum(watch: ForceWatch) -> tuple[KmcEnd, str]:
+def _no_minimum(watch: ForceWatch) -> _End:
     search = watch.searches["relax"]
     if search.end is None:
-        return "failed", f"the first minimum is not reached in {search.n_calls} force calls"
-    return "uncertain", f"on the way to the first minimum: {search.end[0]} {search.end[1]:.3g}"
+        return _End("failed", f"the first minimum is not reached in {search.n_calls} force calls")
+    return _End("uncertain", f"on the way to the first minimum: {search.end[0]} {search.end[1]:.3g}")

@@ -53,6 +53,13 @@ class KmcConditions:
         Force calls after which a search is stuck and ended.
     max_idle
         Looks in a row without any finished search after which a run ends as failed.
+    confirm_share
+        Share of the rate out of a state whose barriers the oracle confirms before a step is taken,
+        dimensionless; 0 for none.
+    barrier_tolerance
+        Difference between the oracle's barrier and the potential's that is tolerated then in eV.
+    max_confirm
+        Times that the oracle is asked for one kind of event; then its error is reported and the run goes on.
     """
 
     temperature: float = 300.0
@@ -73,17 +80,24 @@ class KmcConditions:
     max_halts: int = 4
     max_force_calls: int = 2000
     max_idle: int = 3
+    confirm_share: float = 0.9
+    barrier_tolerance: float = 0.01
+    max_confirm: int = 3
 
     def __post_init__(self) -> None:
-        positive = ("temperature", "max_wall_time", "displacement", "displacement_radius")
-        for name in (*positive, "converged_force", "max_barrier", "thermal_window"):
+        positive: tuple[str, ...] = ("temperature", "max_wall_time", "displacement", "displacement_radius")
+        positive += ("converged_force", "max_barrier", "thermal_window", "barrier_tolerance")
+        for name in positive:
             if not getattr(self, name) > 0.0:
                 raise ConfigError(f"{name!r} must be positive, got {getattr(self, name)}.")
-        for name in ("n_steps", "max_states", "batch", "max_halts", "max_force_calls", "max_idle"):
+        counts = ("n_steps", "max_states", "batch", "max_halts", "max_force_calls", "max_idle", "max_confirm")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name!r} must be at least 1, got {getattr(self, name)}.")
         if not 0.0 < self.confidence < 1.0:
             raise ConfigError(f"'confidence' must lie between 0 and 1, got {self.confidence}.")
+        if not 0.0 <= self.confirm_share <= 1.0:
+            raise ConfigError(f"'confirm_share' must lie between 0 and 1, got {self.confirm_share}.")
         if self.prefactor is not None and not 1.0e9 <= self.prefactor <= 1.0e16:
             raise ConfigError(f"'prefactor' must lie between 1e9 and 1e16 1/s, got {self.prefactor}.")
         if self.max_time is not None and not self.max_time > 0.0:

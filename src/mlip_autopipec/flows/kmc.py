@@ -1,5 +1,7 @@
 """Kinetic Monte Carlo beside the walks: when it runs, and what the loop makes of it."""
 
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 from jobflow import Job, OutputReference, job
@@ -17,6 +19,7 @@ def kmc_jobs(
     cell_maker: DefectCellMaker,
     state: WorkflowState,
     gamma_limit: OutputReference | None = None,
+    largest: float = inf,
 ) -> tuple[WorkflowState | OutputReference, list[Job]]:
     """Make the run of a generation; it continues from the last state of the run before.
 
@@ -30,6 +33,8 @@ def kmc_jobs(
         Where the campaign stands.
     gamma_limit
         Calibrated grade that ends a search; none for the stop rule's.
+    largest
+        Most atoms of a cell that is labelled whole.
 
     Returns
     -------
@@ -38,6 +43,7 @@ def kmc_jobs(
     jobs
         None as long as the last run met nothing uncertain.
     """
+    labelled = state.kmc_uncertain
     state = state.model_copy(update={"kmc_uncertain": False})
     if maker is None or state.kmc_quiet is not None:
         return state, []
@@ -48,7 +54,10 @@ def kmc_jobs(
         jobs.append(tagged(cell, "kmc cell", state.generation))
     previous = OutputReference(state.kmc[-1]) if state.kmc else None
     cell_of = OutputReference(str(state.kmc_cell))
-    run = maker.make(OutputReference(state.potential), cell_of, previous, gamma_limit=gamma_limit)
+    # A cell that is embedded has no label of its own, so no barrier in it can be confirmed.
+    maker = replace(maker, confirm_share=0.0) if state.kmc_atoms > largest else maker
+    labels = {"labels": OutputReference(state.batches[-1])} if labelled else {}
+    run = maker.make(OutputReference(state.potential), cell_of, previous, gamma_limit=gamma_limit, **labels)
     state = state.model_copy(update={"kmc": [*state.kmc, run.uuid]})
     noted = note_kmc(state, run.output)
     jobs += [tagged(run, "kmc", state.generation), tagged(noted, "kmc note", state.generation)]

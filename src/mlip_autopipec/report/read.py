@@ -100,11 +100,15 @@ class _Reader:
             # jobflow's way to say that a document points to data that were never written.
             raise StoreError(f"data {error} of job {found.uuid} are missing.", hint=_HINT) from error
         output = document["output"]
-        missing = [name for name in names if name not in output]
-        if missing:
+        absent = {name: schema.model_fields[name] for name in names if name not in output}
+        if missing := [name for name, field in absent.items() if field.is_required()]:
             raise StoreError(f"job {found.uuid} has no {', '.join(missing)} in its output.", hint=_HINT)
-        return {
-            name: _validated(schema, name, MontyDecoder().process_decoded(output[name])) for name in names
+        # An older document lacks what was added since, which has a default for that.
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in absent.items()}
+        return defaults | {
+            name: _validated(schema, name, MontyDecoder().process_decoded(output[name]))
+            for name in names
+            if name in output
         }
 
     def end(self) -> CampaignDoc | None:

@@ -21,6 +21,7 @@ from mlip_autopipec.schemas.fit import (
     PacemakerFitReport,
 )
 from mlip_autopipec.schemas.kmc import (
+    ConfirmedBarrier,
     KmcDoc,
     KmcEnd,
     KmcEvent,
@@ -100,6 +101,7 @@ __all__ = [
     "Check",
     "CheckCost",
     "CheckKind",
+    "ConfirmedBarrier",
     "CoreRepulsion",
     "Correction",
     "DatasetDoc",

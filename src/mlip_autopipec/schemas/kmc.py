@@ -14,9 +14,11 @@ KmcEnd = Literal[
     "simulated_time",
     "wall_time",
     "uncertain",
+    "unconfirmed",
     "failed",
 ]
-"""Why a run ended: it did its steps, met a limit, met what must be labelled first, or could not go on."""
+"""Why a run ended: it did its steps, met a limit, met what must be labelled first (because it was uncertain,
+or because the rate hangs on it), or could not go on."""
 
 
 class KmcState(Document):
@@ -80,6 +82,23 @@ class RecheckedEvent(Document):
     outcome: str = Field(description="How the search ended.")
 
 
+class ConfirmedBarrier(Document):
+    """What the oracle says of a barrier that carries the rate, at the potential's own minimum and saddle."""
+
+    event: str = Field(description="The event.")
+    generation: int = Field(description="Potential generation whose points were labelled [1].")
+    barrier: float = Field(description="Barrier by that potential [eV].")
+    oracle_barrier: float | None = Field(
+        description="Barrier by the oracle, between the same two points; none if they have no label [eV]."
+    )
+    largest_force: float | None = Field(
+        description="Largest component of the oracle's forces at these points; none without labels [eV/Å]."
+    )
+    barrier_after: float | None = Field(
+        description="Barrier by the potential fitted to these labels; none if the saddle is gone [eV]."
+    )
+
+
 class PathPoint(Document):
     """A point of a minimum-energy path."""
 
@@ -115,6 +134,13 @@ class KmcDoc(Document):
     rechecked: list[RecheckedEvent] = Field(
         default_factory=list, description="Events of earlier generations, searched again."
     )
+    to_confirm: list[str] = Field(
+        default_factory=list,
+        description="Events whose saddles and states are among the frames, to be labelled.",
+    )
+    confirmed: list[ConfirmedBarrier] = Field(
+        default_factory=list, description="Barriers that the oracle was asked for, all generations."
+    )
     replayed: list[ReplayedFrame] = Field(
         default_factory=list,
         description="Uncertain frames of the run before, graded with the new potential.",
@@ -140,7 +166,7 @@ class KmcDoc(Document):
     @property
     def halted(self) -> bool:
         """Whether the run ended for something that must be labelled first."""
-        return self.end_reason == "uncertain"
+        return self.end_reason in ("uncertain", "unconfirmed")
 
     def of_generation(self) -> list[KmcEvent]:
         """Events with the energies of this run's potential."""
