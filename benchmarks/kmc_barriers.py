@@ -1,12 +1,12 @@
 """Barriers by kinetic Monte Carlo with a potential that is learned meanwhile, against the oracle's own.
 
 Usage: python benchmarks/kmc_barriers.py [--case cu-vacancy al-adatom] [--functions 80] [--confidence 0.8]
-       [--steps 1] [--tolerance 0.01] [--confirm 0.9] [--folder DIR]
+       [--steps 1] [--tolerance 0.01] [--confirm 3] [--folder DIR]
 
 A potential is fitted to strained and rattled crystals alone. eOn then looks for events of the defect with
 it; what is too uncertain is labelled (EMT), the potential is refitted, and the run goes on from its last
-state, until no search is ended by the watchdog any more and the oracle agrees on the barriers that carry the
-rate. For each kind of event the oracle's barrier is that of its own climbing-image NEB between ends that the
+state, until no search is ended by the watchdog any more and the oracle agrees on the lowest barriers.
+For each kind of event the oracle's barrier is that of its own climbing-image NEB between ends that the
 oracle relaxed.
 """
 
@@ -69,8 +69,7 @@ def learn(start, batches, conditions, folder, n_functions):
     for generation in range(GENERATIONS):
         work = folder / f"generation-{generation}"
         work.mkdir(exist_ok=True)
-        labels = batches[-1] if previous else None
-        run = EonKmcMaker(**conditions).explore(potentials[-1], start, previous, work, labels)
+        run = EonKmcMaker(**conditions).explore(potentials[-1], start, previous, work, batches)
         runs.append(run)
         n_labels = sum(batch.n_labels for batch in batches)
         print(
@@ -115,7 +114,7 @@ def main():
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--functions", type=int, default=80)
     parser.add_argument("--tolerance", type=float, default=0.01)
-    parser.add_argument("--confirm", type=float, default=0.9)
+    parser.add_argument("--confirm", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None)
     given = parser.parse_args()
     for case in given.case:
@@ -131,7 +130,7 @@ def main():
             "confidence": given.confidence,
             "n_steps": given.steps,
             "max_wall_time": 600.0,
-            "confirm_share": given.confirm,
+            "n_confirm": given.confirm,
             "barrier_tolerance": given.tolerance,
         }
         with TemporaryDirectory() as scratch:

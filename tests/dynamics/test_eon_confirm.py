@@ -1,11 +1,11 @@
-"""Barriers that carry the rate: which are put to the oracle, and what becomes of its answer."""
+"""The lowest barriers: which are put to the oracle, and what becomes of its answer."""
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from mlip_autopipec.dynamics.eon_confirm import carriers, confirmed_by, frames_to_confirm, unconfirmed
+from mlip_autopipec.dynamics.eon_confirm import Asked, frames_to_confirm, lowest, unconfirmed
 from mlip_autopipec.schemas import (
     AtomicStructure,
     ConfirmedBarrier,
@@ -87,23 +87,26 @@ def run(events, **update):
     return KmcDoc(**(values | update))
 
 
-def test_few_kinds_of_events_carry_the_rate():
+def test_events_over_one_barrier_are_one_kind():
     events = [event(1, 0.9), event(2, 0.7601), event(3, 0.7600), event(4, 0.79)]
-    assert [e.id for e in carriers(events, 0.75)] == ["0.0.3"], "twice, of which one is enough"
-    assert [e.id for e in carriers(events, 0.99)] == ["0.0.3", "0.0.4"]
-    assert carriers(events, 0.0) == carriers([], 0.9) == []
+    assert [e.id for e in lowest(events, 2)] == ["0.0.3", "0.0.4"]
+    assert lowest(events, 0) == lowest([], 3) == []
 
 
 def test_an_event_is_open_until_the_potential_gives_the_oracles_barrier():
-    saddles = {"0.0.1": hop(0.5)}
+    def found(event, answers, tolerance=0.01, labels=()):
+        asked = Asked(answers, {"0.0.1": hop(0.5)}, dict.fromkeys(labels))
+        return unconfirmed([event], asked, tolerance, 3)
+
     turned = event(7, 0.7650, saddle=hop(0.5, axis=1), generation=1)
-    assert unconfirmed([turned], [], {}, 0.01, 3) == [turned]
-    assert unconfirmed([turned], [asked(0.7612)], saddles, 0.01, 3) == [], "the same but for symmetry"
-    assert unconfirmed([turned], [asked(0.7612)], saddles, 0.002, 3) == [turned]
+    assert found(turned, []) == [turned]
+    assert found(turned, [asked(0.7612)]) == [], "the same but for symmetry"
+    assert found(turned, [asked(0.7612)], tolerance=0.002) == [turned]
     other = event(8, 0.7650, saddle=hop(0.2), generation=1)
-    assert unconfirmed([other], [asked(0.7612)], saddles, 0.01, 3) == [other], "as high, but another"
-    assert unconfirmed([turned], [asked(0.7612), asked(None)], saddles, 0.01, 3) == [turned]
-    assert unconfirmed([turned], [asked(0.7)] * 3, saddles, 0.01, 3) == [], "asked often enough"
+    assert found(other, [asked(0.7612)]) == [other], "as high, but another"
+    assert found(turned, [asked(0.7612), asked(None)]) == [turned]
+    assert found(turned, [asked(0.7)] * 3) == [], "asked often enough"
+    assert found(turned, [asked(0.7)], labels=[turned.saddle.digest]) == [], "it would get the same answer"
 
 
 def test_saddle_and_state_are_labelled_and_compared():
@@ -120,7 +123,7 @@ def test_saddle_and_state_are_labelled_and_compared():
     again = RecheckedEvent(
         event="0.0.1", found_in=0, barrier_before=0.78, barrier_after=0.762, outcome="Success"
     )
-    (found,) = confirmed_by(before, labels, [again])
+    (found,) = Asked.of(before, [labels], [again]).barriers
     energies = []
     for share in (0.0, 0.5):
         atoms = hop(share).to_ase()
@@ -129,6 +132,8 @@ def test_saddle_and_state_are_labelled_and_compared():
     assert found.oracle_barrier == pytest.approx(energies[1] - energies[0])
     assert found.largest_force > 0.0
     assert (found.barrier, found.barrier_after) == (0.78, 0.762)
-    (lost,) = confirmed_by(before, label_batch(frames[:1], EMT()), [])
+    (lost,) = Asked.of(before, [label_batch(frames[:1], EMT())], []).barriers
     assert (lost.oracle_barrier, lost.largest_force, lost.barrier_after) == (None, None, None)
-    assert confirmed_by(before.model_copy(update={"confirmed": [found]}), None, []) == [found]
+    later = Asked.of(before.model_copy(update={"confirmed": [found], "to_confirm": []}), [], [])
+    assert (later.barriers, later.saddles) == ([found], {"0.0.1": hop(0.5)})
+    assert Asked.of(None, [], []) == Asked([], {}, {})

@@ -75,10 +75,10 @@ def test_the_cell_is_made_once_and_each_run_continues_the_last():
 def test_what_was_labelled_goes_to_the_next_run_and_cells_that_are_embedded_are_not_confirmed():
     later = state(kmc_cell="c", kmc=["k"], kmc_uncertain=True, kmc_atoms=64)
     _, (whole, _) = kmc_jobs(EonKmcMaker(), DefectCellMaker(), later, largest=64)
-    assert whole.function_kwargs["labels"].uuid == "b"
-    assert whole.maker.confirm_share == 0.9
+    assert [batch.uuid for batch in whole.function_kwargs["labels"]] == ["b"]
+    assert whole.maker.n_confirm == 3
     _, (embedded, _) = kmc_jobs(EonKmcMaker(), DefectCellMaker(), later, largest=63)
-    assert embedded.maker.confirm_share == 0.0
+    assert embedded.maker.n_confirm == 0
     _, (first, _) = kmc_jobs(EonKmcMaker(), DefectCellMaker(), state(kmc_cell="c"))
     assert "labels" not in first.function_kwargs
 

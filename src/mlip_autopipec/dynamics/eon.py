@@ -1,19 +1,26 @@
 """Adaptive kinetic Monte Carlo by eOn, every force call of its saddle searches watched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Self
 
 from jobflow import Maker, job
 
 from mlip_autopipec.ace import load_potential
 from mlip_autopipec.dynamics import eon_document as write
 from mlip_autopipec.dynamics.eon_conditions import KmcConditions
-from mlip_autopipec.dynamics.eon_confirm import carriers, confirmed_by, frames_to_confirm, unconfirmed
+from mlip_autopipec.dynamics.eon_confirm import Asked, frames_to_confirm, lowest, unconfirmed
 from mlip_autopipec.dynamics.eon_forces import ForceServer, ForceWatch
 from mlip_autopipec.dynamics.eon_input import in_blocks
-from mlip_autopipec.dynamics.eon_output import current_state, read_con, read_fates, read_states, read_steps
+from mlip_autopipec.dynamics.eon_output import (
+    current_state,
+    read_con,
+    read_fates,
+    read_states,
+    read_steps,
+    simulated_time,
+)
 from mlip_autopipec.dynamics.eon_programs import eon_executable
 from mlip_autopipec.dynamics.eon_run import EonRun
 from mlip_autopipec.dynamics.eon_segment import Segment, begin, pack_folder, potential_hash
@@ -23,7 +30,6 @@ from mlip_autopipec.dynamics.watchdog import StopRule
 from mlip_autopipec.errors import ConfigError, StructureError
 from mlip_autopipec.schemas import (
     AtomicStructure,
-    ConfirmedBarrier,
     KmcDoc,
     KmcEnd,
     KmcEvent,
@@ -38,20 +44,6 @@ class _End:
     reason: KmcEnd
     detail: str
     to_confirm: tuple[KmcEvent, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Barriers that the oracle was asked for, and the saddles of their events."""
-
-    barriers: list[ConfirmedBarrier]
-    saddles: dict[str, AtomicStructure]
-
-    @classmethod
-    def of(cls, barriers: list[ConfirmedBarrier], previous: KmcDoc | None) -> Self:
-        names = {barrier.event for barrier in barriers}
-        known = previous.events if previous else []
-        return cls(barriers, {event.id: event.saddle for event in known if event.id in names})
 
 
 @dataclass
@@ -98,7 +90,7 @@ class EonKmcMaker(KmcConditions, Maker):
         structure: AtomicStructure,
         previous: KmcDoc | None = None,
         gamma_limit: float | None = None,
-        labels: LabelBatchDoc | None = None,
+        labels: list[LabelBatchDoc] | None = None,
     ) -> KmcDoc:
         """Run with one potential.
 
@@ -113,7 +105,7 @@ class EonKmcMaker(KmcConditions, Maker):
         gamma_limit
             Grade that ends a search instead of the rule's, e.g. a calibrated one, MaxVol scale.
         labels
-            What became of the frames of the run before.
+            All labels, those of the frames of the run before among them.
 
         Returns
         -------
@@ -121,7 +113,7 @@ class EonKmcMaker(KmcConditions, Maker):
             The run.
         """
         maker = self if gamma_limit is None else replace(self, stop_rule=self.stop_rule.at(gamma_limit))
-        return maker.explore(potential, structure, previous, Path.cwd(), labels)
+        return maker.explore(potential, structure, previous, Path.cwd(), labels or ())
 
     def check_engine(self) -> None:
         """Find eOn, without running it.
@@ -154,7 +146,7 @@ class EonKmcMaker(KmcConditions, Maker):
         structure: AtomicStructure,
         previous: KmcDoc | None,
         directory: Path,
-        labels: LabelBatchDoc | None = None,
+        labels: Sequence[LabelBatchDoc] = (),
     ) -> KmcDoc:
         """Run in a folder; what :meth:`make` does, without a workflow.
 
@@ -169,7 +161,7 @@ class EonKmcMaker(KmcConditions, Maker):
         directory
             Where to work; eOn's folder in it is taken up again if it was cut off there.
         labels
-            What became of the frames of the run before.
+            All labels, those of the frames of the run before among them.
 
         Returns
         -------
@@ -181,7 +173,7 @@ class EonKmcMaker(KmcConditions, Maker):
         python = eon_executable(self.python)
         engine = try_eon(python, directory)
         ace = load_potential(potential, directory)
-        watch = ForceWatch(ace, potential.core.r_in, self.stop_rule, self.max_force_calls)
+        watch = ForceWatch(ace, potential.core.r_in, self.stop_rule, self.max_calls)
         atoms = in_blocks(structure.to_ase())
         with ForceServer(watch) as server:
             run = EonRun(
@@ -196,17 +188,14 @@ class EonKmcMaker(KmcConditions, Maker):
             )
             code = potential_hash(potential)
             segment = begin(run, AtomicStructure.from_ase(atoms), previous, code, self.max_recheck)
-            asked = confirmed_by(previous, labels, segment.rechecked if segment else ()) if previous else []
-            if segment is None:
-                end = _no_minimum(watch)
-            else:
-                end = self._passes(run, segment, started, _Asked.of(asked, previous))
+            asked = Asked.of(previous, labels, segment.rechecked if segment else ())
+            end = self._passes(run, segment, started, asked) if segment else _no_minimum(watch)
         found = self._document(run, segment, previous, end, structure)
         return found.model_copy(
             update={
                 "engine": engine,
                 "potential": code,
-                "confirmed": asked,
+                "confirmed": asked.barriers,
                 "replayed": replayed(ace, previous.frames) if previous else [],
                 "wall_time": perf_counter() - started,
             }
@@ -224,13 +213,12 @@ class EonKmcMaker(KmcConditions, Maker):
                 hint="give a slab a vacuum and make it periodic.",
             )
 
-    def _passes(self, run: EonRun, segment: Segment, started: float, asked: _Asked) -> _End:
+    def _passes(self, run: EonRun, segment: Segment, started: float, asked: Asked) -> _End:
         """Let eOn's server work pass by pass until a limit is met."""
         idle, allowed = 0, True
         while (end := self._ending(run, segment, perf_counter() - started, idle, asked)) is None:
-            may_step = not _n_halted(run.watch) and (
-                self.confirm_share == 0.0 or run.confidence >= self.confidence
-            )
+            known = self.n_confirm == 0 or run.confidence >= self.confidence
+            may_step = known and not _n_halted(run.watch)
             if may_step != allowed:
                 run.prepare(may_step=may_step)
                 allowed = may_step
@@ -242,21 +230,21 @@ class EonKmcMaker(KmcConditions, Maker):
             idle = 0 if finished or stepped else idle + 1
         return end
 
-    def _to_confirm(self, run: EonRun, segment: Segment, asked: _Asked) -> list[KmcEvent]:
+    def _to_confirm(self, run: EonRun, segment: Segment, asked: Asked) -> list[KmcEvent]:
         """Choose what the oracle has to be asked before a step out of the current state."""
-        if self.confirm_share == 0.0:
+        if self.n_confirm == 0:
             return []
         here = write.kmc_events(run, segment, current_state(run.folder))
-        chosen = carriers(here, self.confirm_share)
-        return unconfirmed(chosen, asked.barriers, asked.saddles, self.barrier_tolerance, self.max_confirm)
+        chosen = lowest(here, self.n_confirm)
+        return unconfirmed(chosen, asked, self.barrier_tolerance, self.max_confirm)
 
-    def _ending(self, run: EonRun, segment: Segment, elapsed: float, idle: int, asked: _Asked) -> _End | None:
+    def _ending(self, run: EonRun, segment: Segment, elapsed: float, idle: int, asked: Asked) -> _End | None:
         """Say why the run ends here; none if it goes on."""
         steps, halted = read_steps(run.folder), _n_halted(run.watch)
-        time = segment.time + (steps[-1].time if steps else 0.0)
+        time = segment.time + simulated_time(run.folder)
         if idle >= self.max_idle:
             return _End("failed", f"{idle} batches of searches in a row left no result: {run.complaint}")
-        if halted >= self.max_halts:
+        if halted >= (1 if self.dynamical else self.max_halts):
             return _End("uncertain", f"the watchdog ended {halted} searches")
         if halted and run.confidence >= self.confidence:
             return _End(
@@ -307,7 +295,8 @@ class EonKmcMaker(KmcConditions, Maker):
             confidence=self.confidence,
             end_reason=end.reason,
             end_detail=end.detail,
-            time=steps[-1].time if steps else segment.time,
+            time=segment.time + (simulated_time(run.folder) if begun else 0.0),
+            method=self.method,
             n_steps=len(steps),
             states=[s for s in (older.states if older else []) if s.generation != mine] + states,
             events=[e for e in (older.events if older else []) if e.generation != mine] + events,

@@ -1,10 +1,12 @@
-"""Barriers that carry the rate are put to the oracle: which, as what labels, and what came of it.
+"""The lowest barriers of a state are put to the oracle: which, as what labels, and what came of it.
 
 The grade γ says how far an environment is from those that were learned, and nothing of what the basis cannot
 represent. So the minimum and the saddle of such an event are labelled before a step is taken over it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from mlip_autopipec.schemas import (
     KmcEvent,
     KmcState,
     LabelBatchDoc,
+    LabelDoc,
     LabelWeights,
     RecheckedEvent,
 )
@@ -25,60 +28,87 @@ ALIKE = 1.0e-3  # eV; events of one state over barriers of one height are one ki
 _ENERGY_SIGMA = 1.0e-3  # eV/atom; that of the fits, in whose units labels weigh
 
 
-def carriers(events: Iterable[KmcEvent], share: float) -> list[KmcEvent]:
-    """Choose the kinds of events that make up the rate out of a state.
+@dataclass(frozen=True)
+class Asked:
+    """What the oracle was asked for.
+
+    Parameters
+    ----------
+    barriers
+        Its answers, in time order.
+    saddles
+        Saddles of their events by name.
+    labels
+        All labels by the digest of their structure.
+    """
+
+    barriers: list[ConfirmedBarrier]
+    saddles: Mapping[str, AtomicStructure]
+    labels: Mapping[str, LabelDoc]
+
+    @classmethod
+    def of(
+        cls,
+        previous: KmcDoc | None,
+        batches: Iterable[LabelBatchDoc],
+        rechecked: Iterable[RecheckedEvent],
+    ) -> Self:
+        """Gather it.
+
+        Parameters
+        ----------
+        previous
+            The run before.
+        batches
+            All labels.
+        rechecked
+            Its events, searched again.
+
+        Returns
+        -------
+        Asked
+            Nothing before the second run.
+        """
+        labels = {item.label.structure.digest: item.label for batch in batches for item in batch.labels}
+        if previous is None:
+            return cls([], {}, labels)
+        barriers = confirmed_by(previous, labels, rechecked)
+        names = {barrier.event for barrier in barriers}
+        saddles = {event.id: event.saddle for event in previous.events if event.id in names}
+        return cls(barriers, saddles, labels)
+
+
+def lowest(events: Iterable[KmcEvent], most: int) -> list[KmcEvent]:
+    """Choose one event of each of the lowest barriers.
 
     Parameters
     ----------
     events
         Events of one state.
-    share
-        Share of the total rate that they have to make up, dimensionless; 0 for none.
+    most
+        Number of kinds; events over equal barriers are one kind.
 
     Returns
     -------
     list[KmcEvent]
-        One of each kind (equal barriers), the kind with the largest rate first.
+        Lowest barrier first.
     """
-    kinds: list[list[KmcEvent]] = []
-    for event in sorted(events, key=lambda event: event.barrier):
-        if kinds and abs(event.barrier - kinds[-1][0].barrier) < ALIKE:
-            kinds[-1].append(event)
-        else:
-            kinds.append([event])
-    kinds.sort(key=_rate, reverse=True)
-    total = sum(map(_rate, kinds))
     chosen: list[KmcEvent] = []
-    made_up = 0.0
-    for kind in kinds:
-        if made_up >= share * total:
-            break
-        chosen.append(kind[0])
-        made_up += _rate(kind)
-    return chosen
+    for event in sorted(events, key=lambda event: event.barrier):
+        if not chosen or event.barrier - chosen[-1].barrier > ALIKE:
+            chosen.append(event)
+    return chosen[:most]
 
 
-def _rate(kind: Sequence[KmcEvent]) -> float:
-    return sum(event.rate for event in kind)
-
-
-def unconfirmed(
-    events: Iterable[KmcEvent],
-    confirmed: Sequence[ConfirmedBarrier],
-    saddles: Mapping[str, AtomicStructure],
-    tolerance: float,
-    most: int,
-) -> list[KmcEvent]:
+def unconfirmed(events: Iterable[KmcEvent], asked: Asked, tolerance: float, most: int) -> list[KmcEvent]:
     """Choose the events that the oracle has to be asked for.
 
     Parameters
     ----------
     events
-        Events that carry the rate.
-    confirmed
-        What it was asked for, in time order.
-    saddles
-        Saddles of these by event.
+        The lowest events of a state.
+    asked
+        What it was asked for.
     tolerance
         Difference between its barrier and the potential's that is tolerated in eV.
     most
@@ -87,15 +117,16 @@ def unconfirmed(
     Returns
     -------
     list[KmcEvent]
-        Those whose last answer the potential does not give, unless it was asked often enough.
+        Those whose last answer the potential does not give, unless it was asked often enough, or for this
+        very saddle.
     """
     wanted = []
     for event in events:
         saddle = event.saddle.to_ase()
-        asked = [c for c in confirmed if same_shape(saddles[c.event].to_ase(), saddle)]
-        known = asked[-1].oracle_barrier if asked else None
-        agrees = known is not None and abs(event.barrier - known) <= tolerance
-        if not agrees and len(asked) < most:
+        answers = [c for c in asked.barriers if same_shape(asked.saddles[c.event].to_ase(), saddle)]
+        last = answers[-1].oracle_barrier if answers else None
+        agrees = last is not None and abs(event.barrier - last) <= tolerance
+        if not agrees and len(answers) < most and event.saddle.digest not in asked.labels:
             wanted.append(event)
     return wanted
 
@@ -141,7 +172,7 @@ def frames_to_confirm(
 
 
 def confirmed_by(
-    previous: KmcDoc, labels: LabelBatchDoc | None, rechecked: Iterable[RecheckedEvent]
+    previous: KmcDoc, labels: Mapping[str, LabelDoc], rechecked: Iterable[RecheckedEvent]
 ) -> list[ConfirmedBarrier]:
     """Compare the barriers of a run with the labels it asked for.
 
@@ -150,7 +181,7 @@ def confirmed_by(
     previous
         The run.
     labels
-        The labels.
+        Labels by the digest of their structure.
     rechecked
         Its events, searched again with the potential that was fitted to these.
 
@@ -159,16 +190,13 @@ def confirmed_by(
     list[ConfirmedBarrier]
         All that was asked for so far.
     """
-    if labels is None:
-        return previous.confirmed
-    known = {item.label.structure.digest: item.label for item in labels.labels}
     minima = {state.id: state.structure for state in previous.states}
     events = {event.id: event for event in previous.events}
     after = {event.event: event.barrier_after for event in rechecked}
     found = list(previous.confirmed)
     for name in previous.to_confirm:
         event = events[name]
-        pair = [known.get(structure.digest) for structure in (minima[event.state], event.saddle)]
+        pair = [labels.get(structure.digest) for structure in (minima[event.state], event.saddle)]
         ends = [label for label in pair if label is not None]
         complete = len(ends) == len(pair)
         found.append(

@@ -43,7 +43,6 @@ def kmc_jobs(
     jobs
         None as long as the last run met nothing uncertain.
     """
-    labelled = state.kmc_uncertain
     state = state.model_copy(update={"kmc_uncertain": False})
     if maker is None or state.kmc_quiet is not None:
         return state, []
@@ -55,8 +54,8 @@ def kmc_jobs(
     previous = OutputReference(state.kmc[-1]) if state.kmc else None
     cell_of = OutputReference(str(state.kmc_cell))
     # A cell that is embedded has no label of its own, so no barrier in it can be confirmed.
-    maker = replace(maker, confirm_share=0.0) if state.kmc_atoms > largest else maker
-    labels = {"labels": OutputReference(state.batches[-1])} if labelled else {}
+    maker = replace(maker, n_confirm=0) if state.kmc_atoms > largest else maker
+    labels = {"labels": [OutputReference(uuid) for uuid in state.batches]} if previous else {}
     run = maker.make(OutputReference(state.potential), cell_of, previous, gamma_limit=gamma_limit, **labels)
     state = state.model_copy(update={"kmc": [*state.kmc, run.uuid]})
     noted = note_kmc(state, run.output)

@@ -195,11 +195,11 @@ def _event_row(event: KmcEvent) -> tuple[object, ...]:
 
 
 def _oracle(campaign: Campaign) -> list[Html]:
-    """Compare the barriers that carry the rate with the oracle's."""
+    """Compare the lowest barriers with the oracle's."""
     asked = campaign.kmc[-1].confirmed
     if not asked:
         return []
-    words = "Barriers that carry the rate, by the oracle between the potential's own minimum and saddle:"
+    words = "The lowest barriers, by the oracle between the potential's own minimum and saddle:"
     return [element("p", words, "note"), table(_ORACLE_HEAD, map(_asked_row, asked))]
 
 

@@ -18,7 +18,7 @@ KmcEnd = Literal[
     "failed",
 ]
 """Why a run ended: it did its steps, met a limit, met what must be labelled first (because it was uncertain,
-or because the rate hangs on it), or could not go on."""
+or because the rates hang on it), or could not go on."""
 
 
 class KmcState(Document):
@@ -56,10 +56,12 @@ class KmcStep(Document):
 
     state: str = Field(description="State that was left.")
     product_state: str = Field(description="State that was entered.")
-    event: str | None = Field(description="Event that was taken; none for a step out of a superbasin.")
+    event: str | None = Field(
+        description="Event that was taken; none for a step out of a superbasin, or by dynamics."
+    )
     step_time: float = Field(description="Time spent in the state [s].")
     time: float = Field(description="Simulated time after the step, of all generations together [s].")
-    barrier: float = Field(description="Barrier that was crossed; 0 out of a superbasin [eV].")
+    barrier: float = Field(description="Barrier that was crossed; 0 where there is no event [eV].")
     energy: float = Field(description="Energy of the state that was left, without E0 [eV].")
 
 
@@ -83,7 +85,7 @@ class RecheckedEvent(Document):
 
 
 class ConfirmedBarrier(Document):
-    """What the oracle says of a barrier that carries the rate, at the potential's own minimum and saddle."""
+    """What the oracle says of a low barrier, at the potential's own minimum and saddle."""
 
     event: str = Field(description="The event.")
     generation: int = Field(description="Potential generation whose points were labelled [1].")
@@ -121,6 +123,7 @@ class KmcDoc(Document):
     engine: str = Field(description="Programs and versions.")
     potential: str = Field(description="Hash of the potential's file.")
     generation: int = Field(description="Number of the potential among those of this trajectory [1].")
+    method: Literal["akmc", "parallel_replica"] = Field("akmc", description="How states are left.")
     temperature: float = Field(description="Temperature of the rates [K].")
     confidence: float = Field(description="Confidence at which a state is left [1].")
     end_reason: KmcEnd = Field(description="Why the run ended.")
