@@ -172,6 +172,7 @@ def test_a_pass_that_hangs_is_ended(here, tmp_path):
         ({"confidence": 1.0}, "'confidence' must lie between 0 and 1"),
         ({"prefactor": 1.0}, "'prefactor' must lie between 1e9 and 1e16 1/s"),
         ({"max_time": -1.0}, "'max_time' must be positive, got -1.0 s"),
+        ({"displacement_radius": 0.0}, "'displacement_radius' must be positive, got 0.0 Å"),
         ({"n_confirm": -1}, "'n_confirm' must not be negative, got -1"),
         (
             {"displace": "all"},

@@ -11,6 +11,7 @@ Method = Literal["akmc", "parallel_replica"]
 Displace = Literal["least_coordinated", "under_coordinated", "random"]
 
 _CHOICES = {"method": get_args(Method), "displace": get_args(Displace)}
+_DISPLACED = 5.0  # eV; what a displacement of the first neighbours puts in at the start (docs/kmc.md)
 _NEVER = 2.0  # a confidence that is never reached
 
 
@@ -42,7 +43,7 @@ class KmcConditions:
     displacement
         Standard deviation of the displacements that a search begins with in Å.
     displacement_radius
-        Radius about its centre within which atoms are displaced in Å.
+        Radius about its centre within which atoms are displaced in Å; none for its first neighbours.
     displace
         Which atoms are centres: ``"least_coordinated"`` (vacancies, adatoms), ``"under_coordinated"`` or
         ``"random"``.
@@ -88,7 +89,7 @@ class KmcConditions:
     max_time: float | None = None
     max_wall_time: float = 3600.0
     displacement: float = 0.2
-    displacement_radius: float = 5.0
+    displacement_radius: float | None = None
     displace: Displace = "least_coordinated"
     converged_force: float = 0.01
     max_barrier: float = 5.0
@@ -106,7 +107,7 @@ class KmcConditions:
     check_time: float = 0.4
 
     def __post_init__(self) -> None:
-        positive: tuple[str, ...] = ("temperature", "max_wall_time", "displacement", "displacement_radius")
+        positive: tuple[str, ...] = ("temperature", "max_wall_time", "displacement")
         positive += ("converged_force", "max_barrier", "thermal_window", "barrier_tolerance")
         positive += ("timestep", "replica_time", "check_time", "prefactor_radius")
         for name in positive:
@@ -124,6 +125,8 @@ class KmcConditions:
     def _check_ranges(self) -> None:
         if not 0.0 < self.confidence < 1.0:
             raise ConfigError(f"'confidence' must lie between 0 and 1, got {self.confidence}.")
+        if self.displacement_radius is not None and not self.displacement_radius > 0.0:
+            raise ConfigError(f"'displacement_radius' must be positive, got {self.displacement_radius} Å.")
         if self.n_confirm < 0:
             raise ConfigError(f"'n_confirm' must not be negative, got {self.n_confirm}.")
         if self.prefactor != "htst" and not 1.0e9 <= float(self.prefactor) <= 1.0e16:
@@ -183,8 +186,8 @@ class KmcConditions:
                 "min_mode_method": "dimer",
                 f"displace_{self.displace}_weight": 1.0,
                 "displace_magnitude": self.displacement,
-                "displace_radius": self.displacement_radius,
-                "max_energy": self.max_barrier + 5.0,  # on the way to a saddle
+                "displace_radius": self.displacement_radius or neighbour_cutoff,
+                "max_energy": self.max_barrier + _DISPLACED,
                 "max_iterations": 150,
                 "zero_mode_abort_curvature": 1.0e-3,  # eV/Å^2; back in the minimum, following a translation
                 "converged_force": self.converged_force,
