@@ -90,7 +90,7 @@ def test_the_loop_halts_learns_and_goes_on(finished):
     assert end.n_training_labels == end.state.history[-1].n_labels
     # a walk that was halted went on from where it was, and walked all its steps
     assert any(walker.n_halts or walker.finished for walker in end.state.walkers)
-    for line in ("gen 0   label", "gen 0   fit", "gen 0   explore", "verdict"):
+    for line in ("gen 0   label", "gen 0   fit", "gen 0   explore", "verdict", "this run took"):
         assert line in out
 
 
@@ -190,10 +190,13 @@ def test_another_oracle_is_planned_with_its_price(copied):
     assert (fit["fate"], fit["reason"]) == ("runs", "takes the output of 'label batch'")
 
 
-def test_a_plan_before_anything_was_run(tmp_path):
+def test_a_plan_before_anything_was_run(finished, tmp_path):
     (tmp_path / "config.yaml").write_text(CONFIG % "emt")
     text = planned(tmp_path)
-    assert "labels to be made: 20 known now, 215 at the most\ncost: unknown, no label was made yet" in text
+    judged = campaign_of(finished[0] / "run").n_validation_labels
+    # 200 by max_labels, and the ends of the walks of two repairs: 4 each.
+    assert f"labels to be made: 20 known now, {200 + judged + 8} at the most, validation included" in text
+    assert "cost: unknown, no label was made yet" in text
     assert not (tmp_path / "run").exists()
 
 

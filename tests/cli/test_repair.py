@@ -25,9 +25,9 @@ validation: {checks: [surface], n_steps: 20, max_surface_error: 1.0e-9, n_held_o
 """
 
 
-def run(folder, *words):
+def call(folder, *words):
     return subprocess.run(
-        [MLIP_AUTO, "run", "-w", "1", *words],
+        [MLIP_AUTO, *words],
         cwd=folder,
         env={**os.environ, "COLUMNS": "120"},
         capture_output=True,
@@ -41,7 +41,7 @@ def run(folder, *words):
 def rejected(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rejected")
     (folder / "config.yaml").write_text(CONFIG)
-    return folder, run(folder)
+    return folder, call(folder, "run", "-w", "1")
 
 
 def test_what_failed_is_learned_and_judged_again(rejected):
@@ -71,9 +71,19 @@ def test_a_potential_that_failed_is_not_released(rejected):
     assert not (folder / "run" / "potential").exists()
 
 
+def test_nor_exported_unless_forced(rejected):
+    folder, _ = rejected
+    refused = call(folder, "export", "mine")
+    assert refused.returncode == 8
+    assert "did not pass validation and is not released" in refused.stderr
+    assert not (folder / "mine").exists()
+    assert call(folder, "export", "mine", "--force-release").returncode == 0
+    assert json.loads((folder / "mine" / "model_card.json").read_text())["forced"] is True
+
+
 def test_unless_forced_and_then_its_card_says_so(rejected):
     folder, _ = rejected
-    done = run(folder, "--force-release")
+    done = call(folder, "run", "-w", "1", "--force-release")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED its validation and was released by force" in done.stdout
     potential = folder / "run" / "potential"

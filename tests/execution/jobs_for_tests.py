@@ -102,8 +102,8 @@ def fail(a, unless=None):
 
 
 @job
-def replace_by_failure(a):
-    inner = fail(a)
+def replace_by_failure(a, unless=None):
+    inner = fail(a, unless)
     return Response(replace=Flow([inner], output=inner.output))
 
 

@@ -169,6 +169,20 @@ def test_failures_are_told_and_made_ready_again(launchpad, submit, store, tmp_pa
     assert set(ended.split(", ")) == {"2 completed", "1 fizzled (other)"}
 
 
+def test_a_failed_replacement_is_made_ready_again(launchpad, submit, store, tmp_path):
+    """Although the firework that hands its reference on is completed."""
+    cure = tmp_path / "cured"
+    replaced = jobs.replace_by_failure(7, str(cure))
+    flow = identify(Flow([replaced, jobs.add(replaced.output, 1)]))
+    submit(flow)
+    launch(launchpad)
+    assert states(launchpad, flow, store)["store_inputs", "other"] == "COMPLETED"
+    cure.touch()
+    assert len(submit(flow).retried) == 2
+    launch(launchpad)
+    assert load_output(store, flow.job_uuids[1]) == 8
+
+
 def test_a_label_that_its_batch_did_without_is_not_tried_again(launchpad, submit, store, tmp_path):
     flow = identify(Flow([jobs.batch(3, str(tmp_path / "log"), str(tmp_path / "never"))]))
     submit(flow, queue={"oracle": {"ntasks": 4}})

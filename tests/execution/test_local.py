@@ -212,6 +212,16 @@ def test_failures_are_told_and_tried_again(run, tmp_path):
     assert not (failure.folder / "error.txt").exists()
 
 
+def test_a_failed_replacement_is_tried_again(run, tmp_path):
+    """Although the job that hands its reference on succeeded."""
+    cure = tmp_path / "cured"
+    replaced = jobs.replace_by_failure(7, str(cure))
+    flow = Flow([replaced, jobs.add(replaced.output, 1)])
+    run(flow)
+    cure.touch()
+    assert run(flow)[0].done == 2
+
+
 def test_a_failure_that_nobody_needs_any_more_is_left(run):
     broken = jobs.fail(7)
     flow = Flow([broken, jobs.collect([broken.output, 1])])

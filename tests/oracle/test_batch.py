@@ -7,7 +7,7 @@ from mlip_autopipec.errors import CampaignError
 from mlip_autopipec.execution.local import run_local
 from mlip_autopipec.flows.identity import identify
 from mlip_autopipec.oracle import AseStaticMaker, LabelBatchMaker
-from mlip_autopipec.oracle.batch import check_one_fingerprint, gather_labels
+from mlip_autopipec.oracle.batch import check_one_fingerprint
 from mlip_autopipec.schemas import (
     AtomicStructure,
     CandidateStructure,
@@ -20,19 +20,25 @@ def decoded(document):
     return MontyDecoder().process_decoded(document)
 
 
-def selection(*elements):
-    candidates = [
+def candidates(*elements):
+    return [
         CandidateStructure(structure=AtomicStructure.from_ase(bulk(e)), origin="rattle", detail=e, gamma=2.0)
         for e in elements
     ]
-    return SelectionDoc(
-        candidates=candidates, n_considered=9, n_duplicates=0, gain=[1.0] * len(elements), n_functions=5
-    )
+
+
+def selection(*elements, spare=()):
+    return SelectionDoc.of(candidates(*elements)).model_copy(update={"spare": candidates(*spare)})
 
 
 def run(job, store, **options):
     run_locally(job, store=store, **options)
     return job
+
+
+def gathered(labels, label_ids, *elements):
+    maker = LabelBatchMaker()
+    return maker.gather.original(maker, labels, label_ids, selection(*elements))
 
 
 def records(store, name):
@@ -94,7 +100,7 @@ def test_the_reason_survives_the_local_manager_which_holds_outputs_back(tmp_path
 
 def test_a_label_that_was_killed_says_that_nothing_is_known():
     with pytest.raises(CampaignError, match=r"The first \(Si2\): no reason recorded: .*killed"):
-        gather_labels.original([None], ["a"], selection("Si").candidates, 0.0)
+        gathered([None], ["a"], "Si")
 
 
 def test_labels_and_gather_have_names_metadata_and_small_documents(store):
@@ -115,6 +121,35 @@ def test_all_failing_ends_the_campaign(store, caplog):
     assert not records(store, "gather")
 
 
+@pytest.mark.parametrize("lenient", [False, True])
+def test_spare_structures_stand_in_when_too_many_fail(lenient, tmp_path):
+    chosen = selection("Si", "Ge", "Cu", spare=["Fe", "Al", "Ag", "Au"])
+    batch_of = identify(LabelBatchMaker(lenient=lenient).make(chosen))
+    with open_store(tmp_path) as opened:
+        summary = run_local(batch_of, store=opened, directory=tmp_path, workers=1)
+        batch = load_output(opened, batch_of.uuid)
+        # Two of three failed, then three of five; one more made up for it, and the last was not needed.
+        assert [e.detail for e in batch.labels] == ["Cu", "Al", "Ag"]
+        assert [f.structure.symbols[0] for f in batch.failed] == ["Si", "Ge", "Fe"]
+        assert summary.failed == 3
+        assert run_local(batch_of, store=opened, directory=tmp_path, workers=1).done == 0
+
+
+def test_a_lenient_batch_may_have_no_label_at_all(store):
+    job = run(LabelBatchMaker(lenient=True).make(selection("Si", spare=["Ge"])), store)
+    batch = decoded(store.get_output(job.uuid, which="last", load=True))
+    assert (batch.n_labels, len(batch.failed), batch.wall_time) == (0, 2, 0.0)
+
+
+@pytest.mark.parametrize(("n_before", "words"), [(1, "the batch"), (2, "the 2 batches")])
+def test_a_row_of_failed_batches_is_told(n_before, words):
+    maker = LabelBatchMaker()
+    with pytest.raises(
+        CampaignError, match=rf"at most 50% may. So it was in {words} before. The first \(Si2"
+    ):
+        maker.gather.original(maker, [None], ["a"], selection("Si"), n_before)
+
+
 @pytest.mark.parametrize(("fraction", "ok"), [(0.34, True), (0.33, False)])
 def test_the_accepted_fraction_is_a_bound(fraction, ok, store):
     run(LabelBatchMaker(max_failed_fraction=fraction).make(selection("Cu", "Si", "Al")), store)
@@ -123,7 +158,7 @@ def test_the_accepted_fraction_is_a_bound(fraction, ok, store):
 
 def test_the_error_names_the_command_that_shows_the_failures():
     with pytest.raises(CampaignError, match="mlip-auto status"):
-        gather_labels.original([None], ["a"], selection("Si").candidates, 0.0)
+        gathered([None], ["a"], "Si")
 
 
 def test_labels_of_two_oracles_are_refused(store):
@@ -138,7 +173,7 @@ def test_labels_of_two_oracles_are_refused(store):
         check_one_fingerprint(entries)
     labels = [e.label for e in entries]
     with pytest.raises(CampaignError, match="different conditions"):
-        gather_labels.original(labels, ["a", "b"], selection("Cu", "Cu").candidates, 0.5)
+        gathered(labels, ["a", "b"], "Cu", "Cu")
 
 
 def test_an_empty_selection_is_an_empty_batch(store):

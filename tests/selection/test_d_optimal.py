@@ -7,7 +7,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from mlip_autopipec.errors import ConfigError, FitError
-from mlip_autopipec.schemas import SelectionDoc
+from mlip_autopipec.schemas import FailedLabel, SelectionDoc
 from mlip_autopipec.selection import DOptimalSelectionMaker
 from mlip_autopipec.testing import label_batch, maker_unchanged
 
@@ -130,6 +130,26 @@ def test_free_atoms_bring_no_information_and_do_not_hurt(maker, pool, candidate)
 def test_a_cluster_without_stress_can_be_chosen(maker, pool, candidate):
     cluster = candidate(Atoms("Cu3", positions=[[0, 0, 0], [0, 0, 2.3], [0, 2.3, 0.4]]))
     assert len(maker.select([*pool, cluster], 11, [], None).candidates) == 11
+
+
+def test_what_failed_is_not_chosen_again(maker, pool, copper, copper_batch):
+    first = maker.select(pool, 2, [copper_batch], copper)
+    lost = [
+        FailedLabel(label_id=str(i), structure=c.structure, origin=c.origin)
+        for i, c in enumerate(first.candidates)
+    ]
+    batch = copper_batch.model_copy(update={"failed": lost})
+    second = maker.select(pool, 2, [batch], copper)
+    assert [c for c in second.candidates if c in first.candidates] == []
+    # When nothing but failures is left, there is nothing to choose; that is no error.
+    assert maker.select(first.candidates, 2, [batch], copper).candidates == []
+
+
+def test_the_next_best_ones_stand_by_once_there_is_a_potential(maker, pool, copper, copper_batch):
+    found = maker.select(pool, 2, [copper_batch], copper)
+    assert len(found.spare) == len(found.candidates) == len(found.gain) == 2
+    assert maker.select(pool, 4, [copper_batch], copper).candidates == [*found.candidates, *found.spare]
+    assert maker.select(pool, 2, [], None).spare == []
 
 
 def test_nothing_left_is_an_error(maker, pool):

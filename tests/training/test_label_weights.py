@@ -11,8 +11,8 @@ from scipy import linalg
 
 from mlip_autopipec.ace import BasisSpec, RowScales, row_weights
 from mlip_autopipec.errors import ConfigError, FitError
-from mlip_autopipec.oracle.batch import gather_labels
-from mlip_autopipec.schemas import CandidateStructure, LabelledStructure, LabelWeights
+from mlip_autopipec.oracle import LabelBatchMaker
+from mlip_autopipec.schemas import CandidateStructure, LabelledStructure, LabelWeights, SelectionDoc
 from mlip_autopipec.selection import DOptimalSelectionMaker
 from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import PacemakerFitMaker
@@ -172,7 +172,8 @@ def test_weights_travel_from_the_candidate_to_the_label(candidate):
     given = candidate(bulk("Cu", cubic=True), weights=weights)
     batch = label_batch([given], EMT())
     assert batch.labels[0].weights == weights
-    gathered = gather_labels.original([batch.labels[0].label], ["id"], [given], 0.0)
+    maker = LabelBatchMaker()
+    gathered = maker.gather.original(maker, [batch.labels[0].label], ["id"], SelectionDoc.of([given]))
     assert gathered.labels[0].weights == weights
 
 

@@ -26,6 +26,9 @@ app.add_typer(store, name="store")
 Config = Annotated[Path, typer.Argument(help="Configuration file.", show_default=True)]
 Folder = Annotated[Path, typer.Option("--directory", "-d", help="Run folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Force = Annotated[
+    bool, typer.Option("--force-release", help="Release the potential even if it failed its validation.")
+]
 CONFIG = Path("config.yaml")
 RUN = Path("run")
 
@@ -99,9 +102,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Worker slots; default: one per core.")
     ] = None,
-    force_release: Annotated[
-        bool, typer.Option("--force-release", help="Release the potential even if it fails its validation.")
-    ] = False,
+    force_release: Force = False,
     walltime: Annotated[
         str | None, typer.Option(help="End in time, to be gone on with: 2h, 30m or 02:00:00; exit code 9.")
     ] = None,
@@ -233,11 +234,12 @@ def export(
     ],
     directory: Folder = RUN,
     validation: Annotated[bool, typer.Option("--validation", help="Labels of the validation.")] = False,
+    force_release: Force = False,
 ) -> None:
     """Write the labels, or the potential, for other programs."""
     from mlip_autopipec.cli.export import export as write
 
-    write(target, directory, validation=validation)
+    write(target, directory, validation=validation, force_release=force_release)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from jobflow import JobStore
 from mlip_autopipec.errors import ConfigError, StoreError
 from mlip_autopipec.report import read_campaign
 from mlip_autopipec.report.campaign import Campaign
-from mlip_autopipec.report.release import release_potential
+from mlip_autopipec.report.release import release
 from mlip_autopipec.schemas import LabelledStructure
 from mlip_autopipec.store import open_existing
 from mlip_autopipec.training.dataset_export import to_ase_db, to_extxyz, to_pacemaker_frame
@@ -18,7 +18,7 @@ _ENDINGS = (".extxyz", ".xyz", ".extxyz.gz", ".xyz.gz", ".db", ".pckl.gzip", ".p
 Writer = Callable[[list[LabelledStructure], Campaign, Path], Path]
 
 
-def export(target: Path, directory: Path, *, validation: bool) -> None:
+def export(target: Path, directory: Path, *, validation: bool, force_release: bool = False) -> None:
     """Write the labels of a campaign to a file, or its potential to a folder.
 
     Parameters
@@ -29,6 +29,8 @@ def export(target: Path, directory: Path, *, validation: bool) -> None:
         The run folder.
     validation
         Whether the labels are those of the validation instead of the training.
+    force_release
+        Whether to write a potential that failed its validation.
 
     Raises
     ------
@@ -36,12 +38,14 @@ def export(target: Path, directory: Path, *, validation: bool) -> None:
         The ending is unknown.
     StoreError
         There is nothing to write, or the file cannot be written.
+    PotentialRejectedError
+        The potential failed its validation and nobody insists.
     """
     writer = None if not target.suffix else _writer(target)
     store = open_existing(directory)
     campaign = read_campaign(store)
     if writer is None:
-        _potential(store, campaign, target)
+        _potential(store, campaign, target, forced=force_release)
         return
     labels = campaign.distinct_labels(validation=validation)
     if not labels:
@@ -93,11 +97,11 @@ def write_frame(labels: list[LabelledStructure], campaign: Campaign, path: Path)
     return to_pacemaker_frame(labels, path, campaign.potential.e0)
 
 
-def _potential(store: JobStore, campaign: Campaign, folder: Path) -> None:
+def _potential(store: JobStore, campaign: Campaign, folder: Path, *, forced: bool) -> None:
     if campaign.end is None:
         raise StoreError(
             f"the campaign has no potential to deliver: {campaign.progress}.",
             hint="mlip-auto run goes on with it.",
         )
-    for path in release_potential(store, campaign.end, folder):
+    for path in release(store, campaign.end, folder, forced=forced):
         typer.echo(f"wrote {path}")

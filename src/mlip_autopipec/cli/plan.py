@@ -51,13 +51,17 @@ def show_plan(config: Path, directory: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"changed": changed, "jobs": [asdict(j) for j in jobs], "cost": asdict(cost)}))
         return
-    typer.echo(f"plan for {config} in {directory}\n")
+    typer.echo(f"plan for {config} in {directory}")
     for line in changed:
         typer.echo(f"changed  {line}")
     for fate, title in _FATES.items():
         _print_jobs(title, [job for job in jobs if job.fate == fate])
-    if not any(job.name == "conclude" for job in jobs):
-        typer.echo("\nWhat comes after these depends on their results.")
+    ended = any(job.name == "conclude" and job.fate == "reused" for job in jobs)
+    typer.echo(
+        "\nThe campaign has ended: a run would do nothing but write its files again."
+        if ended
+        else "\nWhat comes after these depends on their results."
+    )
     typer.echo(f"\n{_told(cost)}")
 
 
@@ -105,8 +109,10 @@ def _largest(jobs: Sequence[JobForecast], new: Plan) -> int:
     ended = any(job.name == "conclude" for job in jobs)
     loop = 0 if ended else max(0, maker.limits.max_labels - known["label"])
     validation = maker.validation_maker
-    judged = 0 if known["validate"] else validation.n_held_out + validation.eos_maker.n_volumes
-    return loop + judged
+    judged = 0 if known["validate"] else validation.most_labels(new.structures[0])
+    # A repaired potential is judged by the same labels, but for the ends of its new walks.
+    again = 0 if ended else maker.limits.max_repairs * validation.n_walked
+    return loop + judged + again
 
 
 def _print_jobs(title: str, jobs: Sequence[JobForecast]) -> None:
@@ -123,7 +129,7 @@ def _print_jobs(title: str, jobs: Sequence[JobForecast]) -> None:
 
 
 def _told(cost: LabelCost) -> str:
-    text = f"labels to be made: {cost.n_labels} known now, {cost.n_at_most} at the most"
+    text = f"labels to be made: {cost.n_labels} known now, {cost.n_at_most} at the most, validation included"
     if cost.wall_time is None or cost.at_most is None:
         return f"{text}\ncost: unknown, {cost.basis}"
     hours = [seconds / _S_PER_H for seconds in (cost.wall_time, cost.at_most)]

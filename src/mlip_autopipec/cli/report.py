@@ -7,7 +7,7 @@ import typer
 from jobflow import JobStore
 
 from mlip_autopipec.report import read_campaign, write_report
-from mlip_autopipec.report.release import release_documents, release_potential
+from mlip_autopipec.report.release import release
 from mlip_autopipec.store import open_existing
 
 
@@ -42,7 +42,7 @@ def _deliver(store: JobStore, folder: Path) -> None:
     if end.verdict == "fail":
         typer.echo("the potential failed its validation and is not released; `run --force-release` does it.")
         return
-    for path in [*release_potential(store, end, folder), *release_documents(store, end, folder)]:
+    for path in release(store, end, folder):
         typer.echo(f"wrote {path}")
 
 

@@ -17,7 +17,8 @@ from mlip_autopipec.flows.build import Plan
 from mlip_autopipec.flows.identity import identify
 from mlip_autopipec.flows.reproduce import write_reproduction
 from mlip_autopipec.report import read_campaign, summary_text, write_report
-from mlip_autopipec.report.release import check_release, release_documents, release_potential
+from mlip_autopipec.report.release import release
+from mlip_autopipec.report.words import seconds
 from mlip_autopipec.schemas import CampaignDoc
 from mlip_autopipec.settings import get_settings
 from mlip_autopipec.store import load_output, open_store
@@ -53,7 +54,7 @@ def run_campaign(
     PotentialRejectedError
         The potential did not pass validation.
     """
-    seconds = None if walltime is None else parse_walltime(walltime)
+    limit = None if walltime is None else parse_walltime(walltime)
     plan = ready_plan(config)
     settings = get_settings()
     directory = make_folder(directory, config)
@@ -71,10 +72,11 @@ def run_campaign(
             on_event=progress,
             resources=settings.resources,
             memory=settings.memory,
-            walltime=seconds,
+            walltime=limit,
         )
     write_report(store, directory / "report.html")
     end = _outcome(store, flow.output.uuid, summary)
+    typer.echo(f"\nthis run took {seconds(summary.wall_time)}")
     _deliver(store, plan, directory, end, forced=force_release or plan.force_release)
 
 
@@ -130,14 +132,14 @@ def parse_walltime(text: str) -> float:
         It is none of these, or not positive.
     """
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    seconds = 0.0
+    limit = 0.0
     if found := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text):
-        seconds = float(found[1]) * units[found[2]]
+        limit = float(found[1]) * units[found[2]]
     elif found := re.fullmatch(r"([0-9]+):([0-9]{2}):([0-9]{2})", text):
-        seconds = 3600.0 * int(found[1]) + 60.0 * int(found[2]) + int(found[3])
-    if not seconds > 0.0:
+        limit = 3600.0 * int(found[1]) + 60.0 * int(found[2]) + int(found[3])
+    if not limit > 0.0:
         raise ConfigError(f"'--walltime' must be a time such as 90s, 30m, 2h, 1d or 02:00:00, got {text!r}.")
-    return seconds
+    return limit
 
 
 def _refuse_submitted(directory: Path) -> None:
@@ -170,10 +172,8 @@ def _outcome(store: JobStore, uuid: str, summary: RunSummary) -> CampaignDoc:
 def _deliver(store: JobStore, plan: Plan, directory: Path, end: CampaignDoc, *, forced: bool) -> None:
     typer.echo(f"\n{summary_text(read_campaign(store))}\n")
     typer.echo(f"wrote {directory / 'report.html'}")
-    check_release(end, forced=forced)
     folder = directory / "potential"
-    written = release_potential(store, end, folder)
-    written += release_documents(store, end, folder, forced=forced)
+    written = release(store, end, folder, forced=forced)
     for path in [*written, *write_reproduction(plan, folder)]:
         typer.echo(f"wrote {path}")
     if end.verdict == "fail":

@@ -359,6 +359,9 @@ class LoopConfig(Section):
         None, description="Times that the loop goes on after a failed validation, if labels are left [1]."
     )
     repair_labels: Count | None = Field(None, description="Labels of each failed check then [1].")
+    max_failed_batches: Count | None = Field(
+        None, description="Batches in a row of which too many labels failed that end the campaign [1]."
+    )
 
 
 class ValidationConfig(Section):

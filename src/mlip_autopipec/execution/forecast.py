@@ -27,7 +27,7 @@ _CHEAP = {
     "ActiveLearningMaker.begin",
     "ActiveLearningMaker.decide",
     "ValidationMaker.plan",
-    "gather_labels",
+    "LabelBatchMaker.gather",
     "store_inputs",
     "conclude",
 }

@@ -269,17 +269,27 @@ def count_jobs(jobs: list[ClusterJob]) -> str:
 
 def _retry(launchpad: Any, known: dict[str, Any]) -> tuple[int, ...]:
     """Make failed jobs ready again, except those that their dependents did without."""
-    query = {"fw_id": {"$in": known["nodes"]}}
-    states = {d["fw_id"]: d["state"] for d in launchpad.fireworks.find(query, {"fw_id": 1, "state": 1})}
-    failed = [number for number, state in sorted(states.items()) if state == "FIZZLED"]
-    needed = [
-        number
-        for number in failed
-        if not any(states.get(child) == "COMPLETED" for child in known["links"].get(str(number), []))
-    ]
+    fields = {"fw_id": 1, "state": 1, "spec._tasks.job": 1}
+    found = {d["fw_id"]: d for d in launchpad.fireworks.find({"fw_id": {"$in": known["nodes"]}}, fields)}
+
+    def did_without(number: int) -> bool:
+        children = [found[child] for child in known["links"].get(str(number), []) if child in found]
+        return any(
+            did_without(child["fw_id"]) if _hands_on(child) else child["state"] == "COMPLETED"
+            for child in children
+        )
+
+    failed = [number for number, document in sorted(found.items()) if document["state"] == "FIZZLED"]
+    needed = [number for number in failed if not did_without(number)]
     for number in needed:
         launchpad.rerun_fw(number)
     return tuple(needed)
+
+
+def _hands_on(document: dict[str, Any]) -> bool:
+    """Whether a firework only stands for a replaced job, and completes whatever became of that."""
+    task = json.loads(document["spec"]["_tasks"][0]["job"])
+    return not task["config"]["resolve_references"]
 
 
 def _refuse_another(launchpad: Any, directory: str) -> None:

@@ -60,10 +60,15 @@ class JobNode:
             node = node.generator
 
     def dependent_jobs(self) -> list["JobNode"]:
-        """Return the jobs that wait for this one."""
+        """Return the jobs that take the output of this one, or wait for it, also by way of a replaced job."""
         found: list[JobNode] = []
         for node in self.dependents:
-            found += [node] if node.document else node.dependent_jobs()
+            if node.document and not node.passes_references:
+                found.append(node)
+                continue
+            found += node.dependent_jobs()
+            if node.generator and node.generator.uuid == node.uuid:
+                found += node.generator.dependent_jobs()
         return found
 
 

@@ -15,6 +15,7 @@ from mlip_autopipec.flows.loop_jobs import (
     embedding,
     explorers,
     gamma_limit,
+    labelling,
     slow_fit,
     tagged,
     walk,
@@ -221,7 +222,8 @@ class ActiveLearningMaker(Maker):
         Response
             The next generation, or validation and the final document.
         """
-        outcome = Outcome(runs, run_ids, errors, n_labels, len(failed or []))
+        tolerated = self.label_maker.max_failed_fraction
+        outcome = Outcome(runs, run_ids, errors, n_labels, len(failed or []), failed is not None, tolerated)
         state = kept_open(advanced(state, outcome, self.limits), present=self.kmc_maker is not None)
         sizes = [run.final.n_atoms for run in runs] + [state.kmc_atoms]
         embed = max(sizes) > self.embedding_maker.embed_above
@@ -234,7 +236,9 @@ class ActiveLearningMaker(Maker):
             number = state.round + 1
             walkers = new_round(state.n_starts, self.temperatures, self.n_steps, number, self.seed)
             state = state.model_copy(update={"round": number, "walkers": walkers})
-        uncertain = [uuid for run, uuid in zip(runs, run_ids, strict=True) if run.halted and run.frames]
+        # What could not be labelled is not asked for again: its walkers go elsewhere first.
+        met = [] if outcome.stranded else list(zip(runs, run_ids, strict=True))
+        uncertain = [uuid for run, uuid in met if run.halted and run.frames]
         beside = state.search if found and found.candidates else None
         rare = kmc_candidates(state)
         if not uncertain and beside is None and not rare:
@@ -267,7 +271,7 @@ class ActiveLearningMaker(Maker):
         stuck = sum(walker.n_stuck > 0 and not walker.finished for walker in state.walkers)
         budget = min(self.batch_size + stuck, self.limits.max_labels - state.n_labels)
         chosen = self.selection_maker.make(candidates, budget, batches, OutputReference(state.potential))
-        labels = self.label_maker.make(chosen.output)
+        labels = labelling(self, state, chosen.output)
         learned_gamma = calibration(self, state, labels.output)
         fit = self.fit_maker.make([*batches, labels.output])
         tagged(chosen, "select", state.generation)

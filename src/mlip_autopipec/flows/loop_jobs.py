@@ -1,5 +1,6 @@
 """The jobs of a generation, each from the Maker's parts and the state alone."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jobflow import Job, OutputReference
@@ -59,6 +60,30 @@ def embedding(
     crystals = OutputReference(state.seeds).reference
     small = maker.embedding_maker.make(OutputReference(state.potential), frames, starts, crystals)
     return tagged(small, "embed", state.generation)
+
+
+def labelling(maker: "ActiveLearningMaker", state: WorkflowState, chosen: OutputReference) -> Job:
+    """Label what was chosen. A batch of which too much fails ends the campaign if others before it did.
+
+    It then fails itself, so that its labels are tried again when the campaign goes on.
+
+    Parameters
+    ----------
+    maker
+        The loop.
+    state
+        Where it stands.
+    chosen
+        The selection.
+
+    Returns
+    -------
+    jobflow.Job
+        Its output is a ``LabelBatchDoc``, with no labels at the worst.
+    """
+    if state.failed_batches + 1 < maker.limits.max_failed_batches:
+        return replace(maker.label_maker, lenient=True).make(chosen)
+    return maker.label_maker.make(chosen, state.failed_batches)
 
 
 def calibration(maker: "ActiveLearningMaker", state: WorkflowState, batch: OutputReference) -> Job:

@@ -48,6 +48,8 @@ class LoopLimits(MSONable):
         Times that the loop goes on with structures of a failed check, if labels are left.
     repair_labels
         Labels of each failed check then.
+    max_failed_batches
+        Batches in a row of which too many labels failed, spare ones included, that end the campaign.
     """
 
     quiet_rounds: int = 2
@@ -59,10 +61,13 @@ class LoopLimits(MSONable):
     min_progress: int = 20
     max_repairs: int = 2
     repair_labels: int = 6
+    max_failed_batches: int = 3
 
     def __post_init__(self) -> None:
         if self.cool_after < 1:
             raise ConfigError(f"'cool_after' must be at least 1, got {self.cool_after}.")
+        if self.max_failed_batches < 1:
+            raise ConfigError(f"'max_failed_batches' must be at least 1, got {self.max_failed_batches}.")
         if self.max_halt_rate is not None and not self.max_halt_rate > 0.0:
             raise ConfigError(f"'max_halt_rate' must be positive, got {self.max_halt_rate} 1/ns.")
 
@@ -104,7 +109,9 @@ def new_round(
     ]
 
 
-def moved(walker: Walker, run: ExplorationDoc, run_id: str, limits: LoopLimits) -> Walker:
+def moved(
+    walker: Walker, run: ExplorationDoc, run_id: str, limits: LoopLimits, *, stranded: bool = False
+) -> Walker:
     """Say what a walker does after a run.
 
     Parameters
@@ -117,18 +124,21 @@ def moved(walker: Walker, run: ExplorationDoc, run_id: str, limits: LoopLimits) 
         Id of the exploration job.
     limits
         When it is given up.
+    stranded
+        Whether what it was halted at could not be labelled.
 
     Returns
     -------
     Walker
-        Finished if it walked to its end; else to be resumed where it was halted, or, if the end is broken,
-        to start again with other velocities. Without progress it is cooled, and given up in the end.
+        Finished if it walked to its end; else to be resumed where it was halted, or, if the end is broken or
+        it is stranded, to start again with other velocities. Without progress it is cooled, and given up in
+        the end.
     """
     if not run.halted:
         return walker.model_copy(
             update={"finished": True, "steps_done": run.end_step, "n_stuck": 0, "resume_from": run_id}
         )
-    sane = run.end_reason == "gamma"
+    sane = run.end_reason == "gamma" and not stranded
     progress = sane and run.end_step - run.start_step >= limits.min_progress
     stuck = 0 if progress else walker.n_stuck + 1
     update: dict[str, object] = {"n_halts": walker.n_halts + 1, "n_stuck": stuck}
@@ -149,13 +159,28 @@ def moved(walker: Walker, run: ExplorationDoc, run_id: str, limits: LoopLimits) 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a generation brought, for :func:`advanced`."""
+    """What a generation brought, for :func:`advanced`.
+
+    ``asked`` says whether there was a batch, ``tolerated`` which fraction of it may fail (dimensionless).
+    """
 
     runs: Sequence[ExplorationDoc]
     run_ids: Sequence[str]
     errors: ErrorStatistics
     n_labels: int
     n_failed: int
+    asked: bool = False
+    tolerated: float = 1.0
+
+    @property
+    def stranded(self) -> bool:
+        """Whether labels were asked for and none came: the walks met what they had met before."""
+        return self.asked and not self.n_labels
+
+    @property
+    def batch_failed(self) -> bool:
+        """Whether more of the labels failed than is tolerated."""
+        return self.stranded or self.n_failed > self.tolerated * (self.n_labels + self.n_failed)
 
 
 def audits(state: WorkflowState, outcome: Outcome, share: float, seed: int) -> list[str]:
@@ -208,7 +233,9 @@ def advanced(state: WorkflowState, outcome: Outcome, limits: LoopLimits) -> Work
         )
     )
     walkers = [
-        moved(walker, *runs[walker.index], limits) if walker.index in runs else walker
+        moved(walker, *runs[walker.index], limits, stranded=outcome.stranded)
+        if walker.index in runs
+        else walker
         for walker in state.walkers
     ]
     halts = sum(run.halted for run in outcome.runs)
@@ -239,6 +266,7 @@ def advanced(state: WorkflowState, outcome: Outcome, limits: LoopLimits) -> Work
             "completed": [*state.completed, *completed],
             "n_labels": record.n_labels,
             "n_failed": state.n_failed + outcome.n_failed,
+            "failed_batches": _failed_batches(state, outcome),
             "history": [*state.history, record],
         }
     )
@@ -259,6 +287,12 @@ def halt_rate_limit(state: WorkflowState) -> float | None:
         Halts per ns; none if it has not.
     """
     return rate_limit(0, PS_TO_NS * state.quiet_time) if state.quiet_time > 0.0 else None
+
+
+def _failed_batches(state: WorkflowState, outcome: Outcome) -> int:
+    if not outcome.asked:
+        return state.failed_batches
+    return state.failed_batches + 1 if outcome.batch_failed else 0
 
 
 def _stop_reason(state: WorkflowState, limits: LoopLimits) -> StopReason | None:

@@ -9,6 +9,7 @@ from jobflow import Flow, Job, Maker, job
 
 from mlip_autopipec.flows.validation_plan import asked_cells, checked_kinds, equilibrium
 from mlip_autopipec.generation import SeedStructuresMaker
+from mlip_autopipec.generation.oriented import conventional
 from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import (
     AtomicStructure,
@@ -118,6 +119,24 @@ class ValidationMaker(Maker):
         found = [(m.kind, m.missing()) for m in self._all_properties if m.kind in self.checks]
         return [SkippedCheck(kind=kind, reason=reason) for kind, reason in found if reason is not None]
 
+    def most_labels(self, structure: AtomicStructure) -> int:
+        """Say how many labels the validation of a crystal takes at the most.
+
+        Parameters
+        ----------
+        structure
+            The crystal.
+
+        Returns
+        -------
+        int
+            Held-out structures, volumes and the cells of those properties that `max_cost` allows.
+        """
+        nothing = LabelBatchDoc(labels=[], failed=[], n_labels=0, wall_time=0.0)
+        crystal = AtomicStructure.from_ase(conventional(structure.to_ase()))
+        chosen, _ = asked_cells(self.property_makers, crystal, nothing, self.max_cost)
+        return self.n_held_out + self.eos_maker.n_volumes + len(chosen)
+
     def make(
         self, potential: Any, structures: Any, finals: list[Any], earlier: list[Any] | None = None
     ) -> Flow:
@@ -151,7 +170,7 @@ class ValidationMaker(Maker):
         if self.property_makers:
             planned: Any = self.plan_properties(structures, labels.output)
             # Labels that fail leave their check without the oracle; they are no reason to give up.
-            lenient = replace(self.label_maker, max_failed_fraction=1.0)
+            lenient = replace(self.label_maker, lenient=True)
             asked: Any = lenient.make(planned.output.selection)
             crystal, batch = planned.output.crystal, asked.output
             properties = [maker.make(potential, crystal, batch) for maker in self.property_makers]

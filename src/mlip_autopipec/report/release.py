@@ -17,6 +17,35 @@ from mlip_autopipec.store import load_output
 _BULKY = {"files", "parity"}
 
 
+def release(store: JobStore, campaign: CampaignDoc, folder: Path, *, forced: bool = False) -> list[Path]:
+    """Write a potential that may be released, and what goes with it.
+
+    Parameters
+    ----------
+    store
+        The store of the campaign.
+    campaign
+        Its last document.
+    folder
+        Where to write; made if it is not there.
+    forced
+        Whether to release it although it failed.
+
+    Returns
+    -------
+    list[pathlib.Path]
+        The files of :func:`release_potential` and :func:`release_documents`.
+
+    Raises
+    ------
+    PotentialRejectedError
+        It failed and nobody insists.
+    """
+    check_release(campaign, forced=forced)
+    written = release_potential(store, campaign, folder)
+    return [*written, *release_documents(store, campaign, folder, forced=forced)]
+
+
 def release_potential(store: JobStore, campaign: CampaignDoc, folder: Path) -> list[Path]:
     """Write the potential of a finished campaign.
 

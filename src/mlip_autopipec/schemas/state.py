@@ -53,6 +53,7 @@ class WorkflowState(Document):
         default_factory=list, description="Ids of explorations that walked to their end, in time order."
     )
     n_failed: int = Field(0, description="Labels that failed so far [1].")
+    failed_batches: int = Field(0, description="Batches in a row of which too many labels failed [1].")
     n_labels: int = Field(0, description="Labels so far [1].")
     history: list[GenerationRecord] = Field(default_factory=list, description="What each generation did.")
     search: str | None = Field(

@@ -143,6 +143,9 @@ class SelectionDoc(Document):
 
     schema_version: Literal[1] = 1
     candidates: list[CandidateStructure] = Field(description="The chosen structures, best first.")
+    spare: list[CandidateStructure] = Field(
+        default_factory=list, description="The next best ones, should too many of these fail, best first."
+    )
     n_considered: int = Field(description="Number of structures it chose from [1].")
     n_duplicates: int = Field(description="Number set aside because they equal another one [1].")
     gain: list[float] = Field(

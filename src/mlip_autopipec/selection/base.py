@@ -20,7 +20,7 @@ class SelectionMaker(Maker, ABC):
 
     name: str = "select"
 
-    @job(output_schema=SelectionDoc, data=["candidates"])
+    @job(output_schema=SelectionDoc, data=["candidates", "spare"])
     def make(
         self,
         candidates: list[CandidateStructure],
@@ -37,7 +37,7 @@ class SelectionMaker(Maker, ABC):
         n_choose
             How many to choose; required candidates are chosen even beyond it.
         batches
-            Labels already paid for.
+            Labels already paid for; what failed in them is not chosen again.
         potential
             The current potential, if there is one.
 

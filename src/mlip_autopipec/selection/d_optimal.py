@@ -115,7 +115,10 @@ class DOptimalSelectionMaker(SelectionMaker):
         """Choose; see :class:`SelectionMaker`."""
         items = [item for batch in batches for item in batch.labels]
         labelled = [item.label.structure for item in items]
-        fresh = _distinct(candidates, {structure.digest for structure in labelled})
+        failed = {item.structure.digest for batch in batches for item in batch.failed}
+        fresh = _distinct(candidates, failed | {structure.digest for structure in labelled})
+        if not fresh and not failed.isdisjoint(c.structure.digest for c in candidates):
+            return SelectionDoc.of([])
         if not fresh:
             raise FitError(f"nothing is left to label: all {len(candidates)} candidates have labels already.")
         elements = {s for c in fresh for s in c.structure.symbols} | {
@@ -145,16 +148,25 @@ class DOptimalSelectionMaker(SelectionMaker):
             self._rows(design, c.structure.to_ase(), c.weights, loose)
             for c, loose in zip(fresh, expected, strict=True)
         ]
-        required = [index for index, c in enumerate(fresh) if c.required or c.control]
+        required = self._required(fresh)
         precision = posterior_precision(gram, prior.log_precision(theta))
-        choice = self._choose(fresh, blocks, precision, n_choose, required, budget)
+        n_first = max(n_choose, len(required))
+        # The order does not depend on how many are chosen. A first batch of which too much fails has no
+        # need of others: its oracle does not work.
+        n_asked = n_first if potential is None else n_first + n_choose
+        choice = self._choose(fresh, blocks, precision, n_asked, required, budget)
+        ranked = [fresh[index] for index in choice.indices]
         return SelectionDoc(
-            candidates=[fresh[index] for index in choice.indices],
+            candidates=ranked[:n_first],
+            spare=ranked[n_first:],
             n_considered=len(candidates),
             n_duplicates=len(candidates) - len(fresh),
-            gain=choice.gains,
+            gain=choice.gains[:n_first],
             n_functions=design.n_functions,
         )
+
+    def _required(self, fresh: list[CandidateStructure]) -> list[int]:
+        return [index for index, c in enumerate(fresh) if c.required or c.control]
 
     def _choose(
         self,

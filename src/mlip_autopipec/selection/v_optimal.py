@@ -32,6 +32,13 @@ class VOptimalSelectionMaker(DOptimalSelectionMaker):
     name: str = "select v-optimal"
     arms: dict[str, float] = field(default_factory=dict)
 
+    def _required(self, fresh: list[CandidateStructure]) -> list[int]:
+        required = super()._required(fresh)
+        walked = [index for index, candidate in enumerate(fresh) if candidate.arm.startswith("md ")]
+        if walked and any(self._weights(fresh).values()) and not any(index in required for index in walked):
+            required.append(max(walked, key=lambda index: fresh[index].gamma or 0.0))
+        return required
+
     def _choose(
         self,
         fresh: list[CandidateStructure],
@@ -44,15 +51,15 @@ class VOptimalSelectionMaker(DOptimalSelectionMaker):
         found: dict[str, list[Array]] = {}
         for candidate, block in zip(fresh, blocks, strict=True):
             found.setdefault(candidate.arm, []).append(block.T @ block)
-        found.pop("", None)
-        weights = {arm: self._weight(arm) for arm in found}
+        weights = self._weights(fresh)
         if not any(weights.values()):
             return super()._choose(fresh, blocks, precision, n_choose, required, budget)
-        target = sum(weights[arm] * np.mean(grams, axis=0) for arm, grams in found.items())
-        walked = [index for index, candidate in enumerate(fresh) if candidate.arm.startswith("md ")]
-        if walked and not any(index in required for index in walked):
-            required = [*required, max(walked, key=lambda index: fresh[index].gamma or 0.0)]
+        target = sum(weight * np.mean(found[arm], axis=0) for arm, weight in weights.items())
         return greedy_v_optimal(blocks, precision, target, n_choose, required, budget)
+
+    def _weights(self, fresh: list[CandidateStructure]) -> dict[str, float]:
+        arms = dict.fromkeys(candidate.arm for candidate in fresh if candidate.arm)
+        return {arm: self._weight(arm) for arm in arms}
 
     def _weight(self, arm: str) -> float:
         return self.arms.get(arm, self.arms.get(arm.split()[0], 1.0))
