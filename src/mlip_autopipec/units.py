@@ -35,6 +35,7 @@ BOHR_TO_A: Final = _ATOMIC_LENGTH / constants.angstrom
 """Multiply a length in Bohr radii by this to get Å."""
 
 FS_TO_PS: Final = 1.0e-3
+PS_TO_FS: Final = 1.0e3
 """Multiply a time in fs by this to get ps."""
 
 PS_TO_NS: Final = 1.0e-3

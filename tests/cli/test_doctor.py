@@ -235,6 +235,23 @@ def test_a_pacemaker_that_does_not_fit(machine, script):
     assert "does not work here" in said
 
 
+def test_eon_is_looked_for_and_relaxes_four_atoms(machine, script):
+    state, said = found("eOn", machine())
+    assert (state, "mlip-auto setup eon" in said) == ("missing", True)
+    state, said = found("eOn", machine(eon_python=script("python", "raise SystemExit(1)")))
+    assert (state, "does not run eOn" in said) == ("broken", True)
+
+    def versions_and(words):
+        line = f"print('3.6.0 0.4.2' if 'version' in sys.argv[3] else {words!r})"
+        return script("python", "import sys", line)
+
+    state, said = found("eOn", machine(eon_python=versions_and("core dumped")))
+    assert (state, "does not relax four atoms by eOn: core dumped" in said) == ("broken", True)
+    state, said = found("eOn", machine(eon_python=versions_and("0.3")))
+    assert (state, "4 Cu atoms relaxed to 3.0e-01 eV/Å" in said) == ("broken", True)
+    assert found("eOn", machine(eon_python=versions_and("0.004")))[0] == "ok"
+
+
 def test_vasp_is_looked_for_and_not_run(machine, script, monkeypatch):
     state, said = found("VASP", machine(vasp_command=script("vasp_std", "raise SystemExit(1)")))
     assert (state, "not run" in said) == ("warning", True)

@@ -172,7 +172,13 @@ def test_a_pass_that_hangs_is_ended(here, tmp_path):
         ({"confidence": 1.0}, "'confidence' must lie between 0 and 1"),
         ({"prefactor": 1.0}, "'prefactor' must lie between 1e9 and 1e16 1/s"),
         ({"max_time": -1.0}, "'max_time' must be positive, got -1.0 s"),
-        ({"displace": "all"}, "'displace' must be least_coordinated"),
+        ({"displacement_radius": 0.0}, "'displacement_radius' must be positive, got 0.0 Å"),
+        ({"n_confirm": -1}, "'n_confirm' must not be negative, got -1"),
+        (
+            {"displace": "all"},
+            "'displace' must be least_coordinated or under_coordinated or random, got 'all'",
+        ),
+        ({"method": "md"}, "'method' must be akmc or parallel_replica, got 'md'"),
     ],
 )
 def test_conditions_that_are_none(fields, words):
@@ -181,7 +187,7 @@ def test_conditions_that_are_none(fields, words):
 
 
 def test_the_configuration_of_the_server(tmp_path):
-    conditions = KmcConditions(temperature=500.0, confidence=0.9, prefactor=None, superbasin=True)
+    conditions = KmcConditions(temperature=500.0, confidence=0.9, prefactor="htst", superbasin=True)
     write_config(tmp_path, conditions.options(3.1, 7, may_step=False))
     read_back = configparser.ConfigParser()
     read_back.read(tmp_path / "config.ini")
@@ -189,6 +195,18 @@ def test_the_configuration_of_the_server(tmp_path):
     assert read_back["Prefactor"]["default_value"] == "0", "eOn computes them"
     assert read_back["Coarse Graining"]["use_mcamc"] == "True"
     assert float(read_back["AKMC"]["confidence"]) > 1.0, "no step from a state with an uncertain search"
+
+
+def test_replicas_have_a_configuration_of_their_own(tmp_path):
+    conditions = KmcConditions(method="parallel_replica", timestep=1.0, replica_time=3.0, check_time=0.5)
+    write_config(tmp_path, conditions.options(3.1, 7))
+    read_back = configparser.ConfigParser()
+    read_back.read(tmp_path / "config.ini")
+    assert read_back["Main"]["job"] == "parallel_replica"
+    assert (read_back["Dynamics"]["time"], read_back["Dynamics"]["thermostat"]) == ("3000.0", "langevin")
+    assert read_back["Parallel Replica"]["state_check_interval"] == "500.0"
+    assert conditions.max_calls == conditions.max_force_calls + 8000
+    assert KmcConditions().max_calls == KmcConditions().max_force_calls
 
 
 def test_structures_go_there_and_back(tmp_path):

@@ -1,11 +1,15 @@
 """Real runs of eOn: `make test-eon` installs it (a minute, 320 MB) and runs these."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.geometry import find_mic
 
 from mlip_autopipec.dynamics import EonKmcMaker, StopRule
+from mlip_autopipec.dynamics.eon_output import read_results
 from mlip_autopipec.dynamics.eon_programs import which_eon
 from mlip_autopipec.dynamics.saddles import minimum_energy_path
 from mlip_autopipec.schemas import AtomicStructure, CandidateStructure
@@ -18,7 +22,12 @@ pytestmark = [
     pytest.mark.skipif(INSTALLED.value is None, reason=f"no eOn here: {INSTALLED.reason}"),
     pytest.mark.timeout(1200),
 ]
-QUICK = {"confidence": 0.7, "n_steps": 1, "n_paths": 1, "max_wall_time": 400.0}
+QUICK = {"n_confirm": 0, "confidence": 0.7, "n_steps": 1, "n_paths": 1, "max_wall_time": 400.0}
+
+
+def made(folder):
+    folder.mkdir()
+    return folder
 
 
 def vacancy():
@@ -108,3 +117,61 @@ def test_uncertain_searches_are_handed_back(copper, tmp_path):
     assert (run.n_steps, run.n_halted >= 1) == (0, True)
     assert all(frame.origin == "kmc" and frame.gamma > 3.0 for frame in run.frames)
     assert [frame.required for frame in run.frames].count(True) == 1
+
+
+def test_the_lowest_barrier_is_confirmed(potential, copper_batch, batch, tmp_path):
+    """A potential of few functions is off by some 10 meV, which no gamma tells, and learns the difference."""
+    start = AtomicStructure.from_ase(vacancy())
+    maker = EonKmcMaker(
+        stop_rule=StopRule(gamma=1e6, smallest_distance=0.0),
+        **(QUICK | {"n_confirm": 3, "barrier_tolerance": 0.005}),
+    )
+    first = maker.explore(potential, start, None, made(tmp_path / "first"))
+    assert (first.end_reason, first.halted, first.n_steps) == ("unconfirmed", True, 0)
+    assert len(first.to_confirm) == 1, "all hops are one kind"
+    assert [frame.required for frame in first.frames] == [True, True]
+    labels = label_batch(first.frames, EMT(), prefix="confirm")
+    refitted = LinearAceFitMaker(n_functions=60).fit([copper_batch, batch, labels], tmp_path)
+    second = maker.explore(refitted, start, first, made(tmp_path / "second"), [labels])
+    (asked,) = second.confirmed
+    assert asked.largest_force < 0.5
+    error, left = abs(asked.barrier - asked.oracle_barrier), abs(asked.barrier_after - asked.oracle_barrier)
+    assert left < max(error, 0.005)
+    assert second.end_reason == ("steps" if left <= 0.005 else "unconfirmed")
+
+
+def test_replicas_leave_a_state_by_dynamics(potential, tmp_path):
+    """Hot enough for the vacancy to hop within picoseconds."""
+    maker = EonKmcMaker(
+        method="parallel_replica",
+        temperature=1300.0,
+        replica_time=3.0,
+        timestep=3.0,
+        stop_rule=StopRule(gamma=1e6, smallest_distance=0.0),
+        **(QUICK | {"batch": 2}),
+    )
+    run = maker.explore(potential, AtomicStructure.from_ase(vacancy()), None, tmp_path)
+    assert (run.method, run.end_reason, run.n_steps) == ("parallel_replica", "steps", 1)
+    (step,) = run.steps
+    assert 1e-13 < step.time <= run.time < 1e-9
+    assert (step.event, run.events) == (None, [])
+    first, last = run.states[0].structure.to_ase(), run.final.to_ase()
+    assert run.n_crashed == run.n_halted == 0
+    assert run.final.formula == "Cu31"
+    moved = np.linalg.norm(find_mic(last.positions - first.positions, first.cell)[0], axis=1)
+    assert moved.max() > 1.0
+
+
+def test_prefactors_can_be_computed(done, potential, tmp_path):
+    """Vineyard's, from eOn's own Hessians; of a hop and of the way back they are one."""
+    maker, run, _ = done
+    computed = replace(maker, prefactor="htst", max_recheck=2, max_wall_time=1.0, batch=1)
+    again = computed.explore(
+        potential, AtomicStructure.from_ase(vacancy()), run.model_copy(update={"potential": "x"}), tmp_path
+    )
+    assert {event.outcome for event in again.rechecked} == {"Success"}
+    found = [read_results(path) for path in sorted(tmp_path.glob("resume/eon/own/again-*/results.dat"))]
+    for results in found:
+        forth, back = (results[f"prefactor_{x}"] for x in ("reactant_to_product", "product_to_reactant"))
+        assert 1e11 < forth < 1e14
+        assert forth == pytest.approx(back, rel=0.1)

@@ -7,7 +7,13 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-from mlip_autopipec.dynamics.saddles import count_negative_modes, minimum_energy_path, most_displaced
+from mlip_autopipec.dynamics.saddles import (
+    count_negative_modes,
+    minimum_energy_path,
+    most_displaced,
+    same_shape,
+    without_drift,
+)
 
 
 class DoubleWell(Calculator):
@@ -73,3 +79,25 @@ def test_a_vacancy_has_no_negative_mode_and_half_its_hop_one():
     assert most_displaced(start, half) == atom
     assert count_negative_modes(forces, start, atom) == 0
     assert count_negative_modes(forces, half, atom) == 1
+
+
+def test_a_drift_is_no_part_of_a_path():
+    knots = [hop(share)[0] for share in (0.0, 0.5, 1.0)]
+    drifted = [knots[0], *(atoms.copy() for atoms in knots[1:])]
+    drifted[1].positions += [0.3, 0.0, 0.1]
+    drifted[2].positions += [0.7, -0.2, 0.0]
+    drifted[2].wrap()
+    straight, found = without_drift(knots), without_drift(drifted)
+    paths = [minimum_energy_path(x, EMT(), max_steps=0) for x in (straight, found)]
+    assert paths[0].distances[-1] == pytest.approx(paths[1].distances[-1], abs=1e-9)
+    assert paths[0].distances[-1] < 2.6, "one atom moves by a nearest distance"
+
+
+def test_structures_are_known_by_their_distances():
+    saddle, _ = hop(0.5)
+    turned = Atoms(saddle.symbols[::-1], saddle.positions[::-1][:, [1, 2, 0]], cell=saddle.cell, pbc=True)
+    turned.positions += 1.7
+    turned.wrap()
+    assert same_shape(saddle, turned)
+    assert not same_shape(saddle, hop(0.3)[0])
+    assert not same_shape(saddle, bulk("Cu", cubic=True))

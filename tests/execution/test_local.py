@@ -460,6 +460,18 @@ def test_what_a_job_keeps_for_it_outlives_a_kill(tmp_path):
     assert found["output"] == {"kept": ["half"], "beside": []}
 
 
+def test_what_a_job_keeps_for_it_outlives_its_worker(run, tmp_path):
+    summary, _ = run(jobs.resume(str(tmp_path / "marker"), die=True))
+    assert (summary.done, summary.failed) == (1, 0)
+    with open_store(run.directory) as store:
+        (found,) = store.query({}, load=True)
+    assert found["output"] == {"kept": ["half"], "beside": []}
+    entry = journal(run.directory)["resume"]
+    assert (entry.state, entry.attempts) == ("done", 2)
+    (aside,) = (run.directory / "jobs").glob("*resume-attempt1")
+    assert sorted(p.name for p in aside.iterdir() if p.suffix != ".txt") == ["beside", "file", "job.log"]
+
+
 def test_one_run_in_a_folder(tmp_path, run):
     marker = tmp_path / "marker"
     with script(tmp_path, "program", marker) as process:

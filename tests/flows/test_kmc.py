@@ -72,6 +72,22 @@ def test_the_cell_is_made_once_and_each_run_continues_the_last():
     assert kmc_jobs(EonKmcMaker(), DefectCellMaker(), state(kmc_quiet="p"))[1] == []
 
 
+def test_what_was_labelled_goes_to_the_next_run_and_cells_that_are_embedded_are_not_confirmed():
+    later = state(kmc_cell="c", kmc=["k"], kmc_uncertain=True, kmc_atoms=64)
+    _, (whole, _) = kmc_jobs(EonKmcMaker(), DefectCellMaker(), later, largest=64)
+    assert [batch.uuid for batch in whole.function_kwargs["labels"]] == ["b"]
+    assert whole.maker.n_confirm == 3
+    _, (embedded, _) = kmc_jobs(EonKmcMaker(), DefectCellMaker(), later, largest=63)
+    assert embedded.maker.n_confirm == 0
+    _, (first, _) = kmc_jobs(EonKmcMaker(), DefectCellMaker(), state(kmc_cell="c"))
+    assert "labels" not in first.function_kwargs
+
+
+def test_what_is_to_be_confirmed_is_labelled():
+    after = noted(state(kmc=["k"]), run("unconfirmed"))
+    assert (after.kmc_quiet, len(kmc_candidates(after))) == (None, 1)
+
+
 def test_what_is_uncertain_is_labelled_and_the_loop_stays_open():
     after = noted(state(kmc=["k"]), run("uncertain"))
     (frames,) = kmc_candidates(after)

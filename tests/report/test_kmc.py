@@ -6,6 +6,7 @@ from mlip_autopipec.report import Campaign, read_campaign, report_page
 from mlip_autopipec.report.kmc import barriers, kinetics, paths, trajectory
 from mlip_autopipec.schemas import (
     AtomicStructure,
+    ConfirmedBarrier,
     KmcDoc,
     KmcEvent,
     KmcStep,
@@ -56,6 +57,7 @@ def run(crystal, **update):
         points=[PathPoint(distance=d, energy=e) for d, e in ((0.0, 0.0), (1.2, 0.71), (2.5, 0.0))],
         largest_force=0.02,
     )
+    asked = {"event": "0.0.3", "generation": 0, "barrier": 0.7724}
     again = {"event": "0.0.3", "found_in": 0, "barrier_before": 0.7724}
     values = {
         "engine": "eOn 3.6.0",
@@ -76,6 +78,10 @@ def run(crystal, **update):
         "rechecked": [
             RecheckedEvent(**again, barrier_after=0.7704, outcome="Success"),
             RecheckedEvent(**again, barrier_after=None, outcome="not connected"),
+        ],
+        "confirmed": [
+            ConfirmedBarrier(**asked, oracle_barrier=0.7612, largest_force=0.012, barrier_after=0.7633),
+            ConfirmedBarrier(**asked, oracle_barrier=None, largest_force=None, barrier_after=None),
         ],
         "paths": [path],
         "outcomes": {"good": 2, "repeat": 5},
@@ -111,6 +117,9 @@ def test_the_page_tells_of_runs_events_and_what_was_refused(store, write, genera
     page = report_page(campaign)
     assert "Kinetic Monte Carlo at 300 K" in page
     assert "It ended for: steps (2 steps)." in page
+    assert "by the oracle between the potential&#x27;s own minimum and saddle" in page
+    for words in ("+11.2", "763.3", "+2.1", "0.012", "no label"):
+        assert f"<td>{words}</td>" in page, words
     for words in ("712.3", "772.4", "770.4", "gone", "2 negative modes at the saddle", "1234"):
         assert words in page
 

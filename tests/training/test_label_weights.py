@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from scipy import linalg
 
-from mlip_autopipec.ace import BasisSpec, RowScales
+from mlip_autopipec.ace import BasisSpec, RowScales, row_weights
 from mlip_autopipec.errors import ConfigError, FitError
 from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import CandidateStructure, LabelledStructure, LabelWeights, SelectionDoc
@@ -210,3 +210,12 @@ def test_pacemakers_own_weighting_and_weights_of_labels_exclude_each_other(weigh
     maker = PacemakerFitMaker(weighting="energy")
     with pytest.raises(ConfigError, match="labels bring weights of their own"):
         maker._write_data(tmp_path, assemble([weighted_batch], 4.0), [0], [])
+
+
+def test_an_energy_can_count_more_than_once():
+    weights = LabelWeights(forces=[1.0, 0.5], energy=True, energy_factor=9.0)
+    assert row_weights(weights, 2, stress=True).tolist() == [9.0, *[1.0] * 3, *[0.5] * 3, *[1.0] * 6]
+    assert row_weights(weights.model_copy(update={"energy": False}), 2, stress=False)[0] == 0.0
+    energy, forces = loss_weights(np.ones(2), [2, 2], [weights, None])
+    assert energy.tolist() == [0.9, 0.1]
+    assert forces[0].sum() / forces[1].sum() == 0.75

@@ -28,7 +28,7 @@ from mlip_autopipec.ace import (
 from mlip_autopipec.schemas import ErrorStatistics, ParityPoint
 from mlip_autopipec.testing import label_batch
 from mlip_autopipec.training import LinearAceFitMaker
-from mlip_autopipec.training.calibration import calibrate
+from mlip_autopipec.training.calibration import calibrate, without_leverage
 from mlip_autopipec.training.dataset import assemble
 from mlip_autopipec.training.linear import (
     LinearProblem,
@@ -438,3 +438,18 @@ def test_four_elements(candidate, tmp_path):
     assert atoms.get_potential_energy() == pytest.approx(batch.labels[0].label.energy, abs=0.3)
     assert atoms.calc.results["gamma"].max() <= 1.002
     assert (atoms.calc.results["force_error"] > 0.0).all()
+
+
+def test_what_a_group_alone_determines_can_be_left_out():
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    leverages = np.array([0.1, 0.5, 0.9, 0.99, 0.3, 0.2])
+
+    def hat(values):
+        return (directions * values) @ directions.T
+
+    assert np.allclose(without_leverage(hat(leverages)), hat(1.0 / (1.0 - leverages)))
+    leverages[2] = 1.0 + 1e-14  # to rounding
+    found = without_leverage(hat(leverages))
+    assert np.allclose(found, found.T)
+    assert np.linalg.eigvalsh(found).max() == pytest.approx(1e10, rel=1e-3)

@@ -49,6 +49,10 @@ class RowWeights(Protocol):
     def energy(self) -> bool:
         """Whether energy and stress count at all."""
 
+    @property
+    def energy_factor(self) -> float:
+        """Of the energy where it counts, dimensionless; the stress has 1."""
+
 
 def row_weights(weights: RowWeights | None, n_atoms: int, *, stress: bool) -> Array:
     """Spread the weights of a structure over its rows.
@@ -65,8 +69,7 @@ def row_weights(weights: RowWeights | None, n_atoms: int, *, stress: bool) -> Ar
     Returns
     -------
     numpy.ndarray
-        From 0 to 1, dimensionless, in the order of ``DesignBlock.weighted``, shape
-        ``(1 + 3 n_atoms (+ 6),)``.
+        Dimensionless, in the order of ``DesignBlock.weighted``, shape ``(1 + 3 n_atoms (+ 6),)``.
 
     Raises
     ------
@@ -81,7 +84,8 @@ def row_weights(weights: RowWeights | None, n_atoms: int, *, stress: bool) -> Ar
     if not all(0.0 <= weight <= 1.0 for weight in weights.forces):
         raise FitError("weights of forces must lie between 0 and 1.")
     whole = float(weights.energy)
-    return np.concatenate([[whole], np.repeat(weights.forces, 3), np.full(n_stress, whole)])
+    energy = whole * weights.energy_factor
+    return np.concatenate([[energy], np.repeat(weights.forces, 3), np.full(n_stress, whole)])
 
 
 def apply_weights(rows: Array, weights: RowWeights | None, n_atoms: int) -> Array:

@@ -292,9 +292,15 @@ class KmcConfig(Section):
     n_atoms: Annotated[int, Field(ge=8)] | None = Field(
         None, description="Smallest number of atoms of its cell, before the defect is made [1]."
     )
-    temperature: Positive | None = Field(None, description="Temperature of the rates [K].")
-    prefactor: Positive | None = Field(
-        None, description="Prefactor of all rates; none: each by harmonic transition state theory [1/s]."
+    method: Literal["akmc", "parallel_replica"] | None = Field(
+        None, description="Saddle searches, or dynamics of replicas until one leaves its state."
+    )
+    temperature: Positive | None = Field(None, description="Temperature of the rates or replicas [K].")
+    prefactor: Positive | Literal["htst"] | None = Field(
+        None, description="Prefactor of all rates; htst: each by harmonic transition state theory [1/s]."
+    )
+    prefactor_radius: Positive | None = Field(
+        None, description="Distance to the moving atoms within which atoms vibrate in that [Å]."
     )
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         None, description="Confidence that a state's events are complete at which it is left [1]."
@@ -311,6 +317,19 @@ class KmcConfig(Section):
     batch: Count | None = Field(None, description="Searches between two looks at a run [1].")
     max_halts: Count | None = Field(
         None, description="Uncertain searches after which a run ends, to label first [1]."
+    )
+    n_confirm: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Lowest barriers of a state that the oracle confirms before a step [1]."
+    )
+    barrier_tolerance: Positive | None = Field(
+        None, description="Difference to the oracle's barrier that is tolerated then [eV]."
+    )
+    max_confirm: Count | None = Field(
+        None, description="Times that the oracle is asked for one kind of event [1]."
+    )
+    timestep: Positive | None = Field(None, description="Time step of replicas [fs].")
+    replica_time: Positive | None = Field(
+        None, description="Time that a replica walks between two looks at a run [ps]."
     )
 
 

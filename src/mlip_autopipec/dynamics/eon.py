@@ -1,5 +1,6 @@
 """Adaptive kinetic Monte Carlo by eOn, every force call of its saddle searches watched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -9,9 +10,17 @@ from jobflow import Maker, job
 from mlip_autopipec.ace import load_potential
 from mlip_autopipec.dynamics import eon_document as write
 from mlip_autopipec.dynamics.eon_conditions import KmcConditions
+from mlip_autopipec.dynamics.eon_confirm import Asked, frames_to_confirm, lowest, unconfirmed
 from mlip_autopipec.dynamics.eon_forces import ForceServer, ForceWatch
 from mlip_autopipec.dynamics.eon_input import in_blocks
-from mlip_autopipec.dynamics.eon_output import current_state, read_con, read_fates, read_states, read_steps
+from mlip_autopipec.dynamics.eon_output import (
+    current_state,
+    read_con,
+    read_fates,
+    read_states,
+    read_steps,
+    simulated_time,
+)
 from mlip_autopipec.dynamics.eon_programs import eon_executable
 from mlip_autopipec.dynamics.eon_run import EonRun
 from mlip_autopipec.dynamics.eon_segment import Segment, begin, pack_folder, potential_hash
@@ -19,8 +28,22 @@ from mlip_autopipec.dynamics.eon_setup import try_eon
 from mlip_autopipec.dynamics.replay import replayed
 from mlip_autopipec.dynamics.watchdog import StopRule
 from mlip_autopipec.errors import ConfigError, StructureError
-from mlip_autopipec.schemas import AtomicStructure, KmcDoc, KmcEnd, PotentialDoc
+from mlip_autopipec.schemas import (
+    AtomicStructure,
+    KmcDoc,
+    KmcEnd,
+    KmcEvent,
+    LabelBatchDoc,
+    PotentialDoc,
+)
 from mlip_autopipec.schemas.files import RESUME_FOLDER
+
+
+@dataclass(frozen=True)
+class _End:
+    reason: KmcEnd
+    detail: str
+    to_confirm: tuple[KmcEvent, ...] = ()
 
 
 @dataclass
@@ -66,6 +89,7 @@ class EonKmcMaker(KmcConditions, Maker):
         potential: PotentialDoc,
         structure: AtomicStructure,
         previous: KmcDoc | None = None,
+        labels: list[LabelBatchDoc] | None = None,
     ) -> KmcDoc:
         """Run with one potential.
 
@@ -77,13 +101,15 @@ class EonKmcMaker(KmcConditions, Maker):
             Where the trajectory starts: a periodic cell with a defect or a surface.
         previous
             The run whose last state this one continues from, with the same potential or a newer one.
+        labels
+            All labels, those of the frames of the run before among them.
 
         Returns
         -------
         KmcDoc
             The run.
         """
-        return self.explore(potential, structure, previous, Path.cwd())
+        return self.explore(potential, structure, previous, Path.cwd(), labels or ())
 
     def check_engine(self) -> None:
         """Find eOn, without running it.
@@ -111,7 +137,12 @@ class EonKmcMaker(KmcConditions, Maker):
         return try_eon(eon_executable(self.python), directory)
 
     def explore(
-        self, potential: PotentialDoc, structure: AtomicStructure, previous: KmcDoc | None, directory: Path
+        self,
+        potential: PotentialDoc,
+        structure: AtomicStructure,
+        previous: KmcDoc | None,
+        directory: Path,
+        labels: Sequence[LabelBatchDoc] = (),
     ) -> KmcDoc:
         """Run in a folder; what :meth:`make` does, without a workflow.
 
@@ -125,6 +156,8 @@ class EonKmcMaker(KmcConditions, Maker):
             Where to continue from; none to start afresh.
         directory
             Where to work; eOn's folder in it is taken up again if it was cut off there.
+        labels
+            All labels, those of the frames of the run before among them.
 
         Returns
         -------
@@ -136,7 +169,7 @@ class EonKmcMaker(KmcConditions, Maker):
         python = eon_executable(self.python)
         engine = try_eon(python, directory)
         ace = load_potential(potential, directory)
-        watch = ForceWatch(ace, potential.core.r_in, self.stop_rule, self.max_force_calls)
+        watch = ForceWatch(ace, potential.core.r_in, self.stop_rule, self.max_calls)
         atoms = in_blocks(structure.to_ase())
         with ForceServer(watch) as server:
             run = EonRun(
@@ -151,12 +184,14 @@ class EonKmcMaker(KmcConditions, Maker):
             )
             code = potential_hash(potential)
             segment = begin(run, AtomicStructure.from_ase(atoms), previous, code, self.max_recheck)
-            end = _no_minimum(watch) if segment is None else self._passes(run, segment, started)
+            asked = Asked.of(previous, labels, segment.rechecked if segment else ())
+            end = self._passes(run, segment, started, asked) if segment else _no_minimum(watch)
         found = self._document(run, segment, previous, end, structure)
         return found.model_copy(
             update={
                 "engine": engine,
                 "potential": code,
+                "confirmed": asked.barriers,
                 "replayed": replayed(ace, previous.frames) if previous else [],
                 "wall_time": perf_counter() - started,
             }
@@ -174,38 +209,56 @@ class EonKmcMaker(KmcConditions, Maker):
                 hint="give a slab a vacuum and make it periodic.",
             )
 
-    def _passes(self, run: EonRun, segment: Segment, started: float) -> tuple[KmcEnd, str]:
+    def _passes(self, run: EonRun, segment: Segment, started: float, asked: Asked) -> _End:
         """Let eOn's server work pass by pass until a limit is met."""
-        idle, may_step = 0, True
-        while (end := self._ending(run, segment, perf_counter() - started, idle)) is None:
-            if may_step and _n_halted(run.watch):
-                may_step = False
-                run.prepare(may_step=False)
+        idle, allowed = 0, True
+        while (end := self._ending(run, segment, perf_counter() - started, idle, asked)) is None:
+            known = self.n_confirm == 0 or run.confidence >= self.confidence
+            may_step = known and not _n_halted(run.watch)
+            if may_step != allowed:
+                run.prepare(may_step=may_step)
+                allowed = may_step
             steps = len(read_steps(run.folder))
             finished = run.one_pass(run.longest_pass())
-            idle = 0 if finished or len(read_steps(run.folder)) > steps else idle + 1
+            stepped = len(read_steps(run.folder)) > steps
+            if stepped:
+                run.confidence = 0.0  # that was of the state it left
+            idle = 0 if finished or stepped else idle + 1
         return end
 
-    def _ending(self, run: EonRun, segment: Segment, elapsed: float, idle: int) -> tuple[KmcEnd, str] | None:
+    def _to_confirm(self, run: EonRun, segment: Segment, asked: Asked) -> list[KmcEvent]:
+        """Choose what the oracle has to be asked before a step out of the current state."""
+        if self.n_confirm == 0:
+            return []
+        here = write.kmc_events(run, segment, current_state(run.folder))
+        chosen = lowest(here, self.n_confirm)
+        return unconfirmed(chosen, asked, self.barrier_tolerance, self.max_confirm)
+
+    def _ending(self, run: EonRun, segment: Segment, elapsed: float, idle: int, asked: Asked) -> _End | None:
         """Say why the run ends here; none if it goes on."""
         steps, halted = read_steps(run.folder), _n_halted(run.watch)
-        time = segment.time + (steps[-1].time if steps else 0.0)
+        time = segment.time + simulated_time(run.folder)
         if idle >= self.max_idle:
-            return "failed", f"{idle} batches of searches in a row left no result: {run.complaint}"
-        if halted >= self.max_halts:
-            return "uncertain", f"the watchdog ended {halted} searches"
+            return _End("failed", f"{idle} batches of searches in a row left no result: {run.complaint}")
+        if halted >= (1 if self.dynamical else self.max_halts):
+            return _End("uncertain", f"the watchdog ended {halted} searches")
         if halted and run.confidence >= self.confidence:
-            return "uncertain", f"all events of the state are known but those of {halted} searches it ended"
+            return _End(
+                "uncertain", f"all events of the state are known but those of {halted} searches it ended"
+            )
         if len(steps) >= self.n_steps:
-            return "steps", f"{len(steps)} steps"
+            return _End("steps", f"{len(steps)} steps")
         if self.max_time is not None and time >= self.max_time:
-            return "simulated_time", f"{time:.3g} s were simulated"
+            return _End("simulated_time", f"{time:.3g} s were simulated")
         n_states = len(read_states(run.folder)) if steps else 1
         if n_states >= self.max_states:
-            return "states", f"{n_states} states"
+            return _End("states", f"{n_states} states")
         if elapsed >= self.max_wall_time:
             reason: KmcEnd = "uncertain" if halted else "wall_time"
-            return reason, f"after {elapsed:.0f} s, with {halted} searches ended by the watchdog"
+            return _End(reason, f"after {elapsed:.0f} s, with {halted} searches ended by the watchdog")
+        if run.confidence >= self.confidence and (events := self._to_confirm(run, segment, asked)):
+            barriers = ", ".join(f"{event.barrier:.3f}" for event in events)
+            return _End("unconfirmed", f"the oracle is asked for barriers of {barriers} eV", tuple(events))
         return None
 
     def _document(
@@ -213,7 +266,7 @@ class EonKmcMaker(KmcConditions, Maker):
         run: EonRun,
         segment: Segment | None,
         previous: KmcDoc | None,
-        end: tuple[KmcEnd, str],
+        end: _End,
         structure: AtomicStructure,
     ) -> KmcDoc:
         watch = run.watch
@@ -229,15 +282,17 @@ class EonKmcMaker(KmcConditions, Maker):
             final = AtomicStructure.from_ase(read_con(last if last.exists() else run.folder / "pos.con"))
         searches = list(watch.searches.values())
         mine = segment.generation
+        group = f"kmc-{structure.digest}"
         return KmcDoc(
             engine="",
             potential="",
             generation=mine,
             temperature=self.temperature,
             confidence=self.confidence,
-            end_reason=end[0],
-            end_detail=end[1],
-            time=steps[-1].time if steps else segment.time,
+            end_reason=end.reason,
+            end_detail=end.detail,
+            time=segment.time + (simulated_time(run.folder) if begun else 0.0),
+            method=self.method,
             n_steps=len(steps),
             states=[s for s in (older.states if older else []) if s.generation != mine] + states,
             events=[e for e in (older.events if older else []) if e.generation != mine] + events,
@@ -252,11 +307,13 @@ class EonKmcMaker(KmcConditions, Maker):
             n_force_calls=watch.n_calls,
             gamma_limit=self.stop_rule.gamma,
             gamma_max=max((search.gamma_max for search in searches), default=0.0),
-            frames=write.kmc_frames(
+            to_confirm=[event.id for event in end.to_confirm],
+            frames=frames_to_confirm(end.to_confirm, states, self.barrier_tolerance, group)
+            or write.kmc_frames(
                 searches,
                 min(self.gamma_select, self.stop_rule.gamma),
                 self.max_frames,
-                group=f"kmc-{structure.digest}",
+                group=group,
                 detail=f"kMC at {self.temperature:g} K",
             ),
             final=final,
@@ -270,8 +327,8 @@ def _n_halted(watch: ForceWatch) -> int:
     return sum(search.end is not None for search in watch.searches.values())
 
 
-def _no_minimum(watch: ForceWatch) -> tuple[KmcEnd, str]:
+def _no_minimum(watch: ForceWatch) -> _End:
     search = watch.searches["relax"]
     if search.end is None:
-        return "failed", f"the first minimum is not reached in {search.n_calls} force calls"
-    return "uncertain", f"on the way to the first minimum: {search.end[0]} {search.end[1]:.3g}"
+        return _End("failed", f"the first minimum is not reached in {search.n_calls} force calls")
+    return _End("uncertain", f"on the way to the first minimum: {search.end[0]} {search.end[1]:.3g}")

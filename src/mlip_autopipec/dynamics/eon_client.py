@@ -86,8 +86,13 @@ def main() -> None:
     parameters = eon.load_parameters("config.ini")
     calculator = SocketCalculator(Client(sys.argv[1], family="AF_UNIX"), Path.cwd().name)
     potential = eon.potential_from_ase(calculator)
-    if eon.job_type_name(parameters.job).lower().endswith("minimization"):
+    job = eon.job_type_name(parameters.job).lower()
+    if job.endswith("minimization"):
         minimize(parameters, potential, calculator)
+    elif job.endswith("parallel_replica"):
+        eon.ParallelReplica(loaded("pos.con", potential, parameters), parameters, potential).run(
+            inplace=False
+        )
     else:
         search(parameters, potential, calculator)
     sys.stdout.flush()
@@ -146,6 +151,8 @@ def downhill(saddle: Any, direction: np.ndarray) -> tuple[Any, bool]:
 
 def finish(parameters: Any, path: tuple[Any, Any, Any], mode: np.ndarray, numbers: dict[str, float]) -> None:
     """Write an event: energies, prefactors, structures."""
+    for matter in path[1:]:
+        take_out_drift(path[0], matter)
     energies = [float(matter.potential_energy) for matter in path]
     barriers = energies[1] - energies[0], energies[1] - energies[2]
     prefactors = read_prefactor(Path("config.ini").read_text()) or 0.0, 0.0
@@ -157,7 +164,10 @@ def finish(parameters: Any, path: tuple[Any, Any, Any], mode: np.ndarray, number
     elif prefactors[0]:
         prefactors = prefactors[0], prefactors[0]
     else:
-        prefactors = library().get_prefactors(parameters, *path)
+        try:
+            prefactors = library().get_prefactors(parameters, *path)
+        except RuntimeError:  # a Hessian with other than no, one and no negative modes
+            prefactors = 0.0, 0.0
         if min(prefactors) <= 0.0 or not np.isfinite(prefactors).all():
             status, words = _FAILED_PREFACTOR, "prefactor cannot be computed"
     for name, matter in zip(("reactant", "saddle", "product"), path, strict=True):
@@ -177,6 +187,14 @@ def finish(parameters: Any, path: tuple[Any, Any, Any], mode: np.ndarray, number
             "prefactor_product_to_reactant": prefactors[1],
         },
     )
+
+
+def take_out_drift(first: Any, matter: Any) -> None:
+    """Shift a structure so that its atoms have not moved on average; searches drift, all would be movers."""
+    cell = np.array(first.cell)
+    moved = (matter.positions - first.positions) @ np.linalg.inv(cell)
+    moved -= np.round(moved)
+    matter.positions = np.array(matter.positions - moved.mean(axis=0) @ cell, order="C")
 
 
 def read_prefactor(text: str) -> float | None:
@@ -207,6 +225,7 @@ def write_results(status: int, words: str, numbers: Mapping[str, float]) -> None
             *("potential_energy_reactant", "potential_energy_saddle", "potential_energy_product"),
             *("barrier_reactant_to_product", "barrier_product_to_reactant", "displacement_saddle_distance"),
             *("prefactor_reactant_to_product", "prefactor_product_to_reactant"),
+            *("transition_found", "simulation_time_s", "speedup"),  # of a replica
         ),
         0,
     )

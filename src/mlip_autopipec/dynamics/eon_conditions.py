@@ -1,11 +1,17 @@
 """What an adaptive kinetic Monte Carlo run is told, and how eOn is told it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from mlip_autopipec.dynamics.eon_input import CLIENT, Options
 from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.units import PS_TO_FS
 
+Method = Literal["akmc", "parallel_replica"]
+Displace = Literal["least_coordinated", "under_coordinated", "random"]
+
+_CHOICES = {"method": get_args(Method), "displace": get_args(Displace)}
+_DISPLACED = 5.0  # eV; what a displacement of the first neighbours puts in at the start (docs/kmc.md)
 _NEVER = 2.0  # a confidence that is never reached
 
 
@@ -15,10 +21,15 @@ class KmcConditions:
 
     Parameters
     ----------
+    method
+        ``"akmc"`` (searches for saddles, adaptive kinetic Monte Carlo) or ``"parallel_replica"`` (molecular
+        dynamics of replicas until one leaves the state; knows no barriers).
     temperature
-        Temperature of the rates in K.
+        Temperature of the rates, or of the replicas, in K.
     prefactor
-        Prefactor of all rates in 1/s; none to compute each by harmonic transition state theory.
+        Prefactor of all rates in 1/s, or ``"htst"`` to compute each by harmonic transition state theory.
+    prefactor_radius
+        Distance in Å to the moving atoms within which atoms vibrate in that; less than the whole cell.
     confidence
         Confidence that no relevant event of a state is missing at which a step is taken, between 0 and 1.
     n_steps
@@ -32,7 +43,7 @@ class KmcConditions:
     displacement
         Standard deviation of the displacements that a search begins with in Å.
     displacement_radius
-        Radius about its centre within which atoms are displaced in Å.
+        Radius about its centre within which atoms are displaced in Å; none for its first neighbours.
     displace
         Which atoms are centres: ``"least_coordinated"`` (vacancies, adatoms), ``"under_coordinated"`` or
         ``"random"``.
@@ -53,18 +64,33 @@ class KmcConditions:
         Force calls after which a search is stuck and ended.
     max_idle
         Looks in a row without any finished search after which a run ends as failed.
+    n_confirm
+        Number of the lowest barriers of a state that the oracle confirms before a step is taken; 0 for none.
+    barrier_tolerance
+        Difference between the oracle's barrier and the potential's that is tolerated then in eV.
+    max_confirm
+        Times that the oracle is asked for one kind of event; then its error is reported and the run goes on.
+    timestep
+        Time step of replicas in fs.
+    replica_time
+        Time that a replica walks between two looks in ps.
+    check_time
+        Time in ps between two looks of a replica whether it left the state, and which it takes to forget
+        where it started.
     """
 
+    method: Method = "akmc"
     temperature: float = 300.0
-    prefactor: float | None = 1.0e12
+    prefactor: float | Literal["htst"] = 1.0e12
+    prefactor_radius: float = 4.0
     confidence: float = 0.95
     n_steps: int = 10
     max_states: int = 50
     max_time: float | None = None
     max_wall_time: float = 3600.0
     displacement: float = 0.2
-    displacement_radius: float = 5.0
-    displace: Literal["least_coordinated", "under_coordinated", "random"] = "least_coordinated"
+    displacement_radius: float | None = None
+    displace: Displace = "least_coordinated"
     converged_force: float = 0.01
     max_barrier: float = 5.0
     thermal_window: float = 20.0
@@ -73,25 +99,54 @@ class KmcConditions:
     max_halts: int = 4
     max_force_calls: int = 2000
     max_idle: int = 3
+    n_confirm: int = 3
+    barrier_tolerance: float = 0.01
+    max_confirm: int = 3
+    timestep: float = 2.0
+    replica_time: float = 2.0
+    check_time: float = 0.4
 
     def __post_init__(self) -> None:
-        positive = ("temperature", "max_wall_time", "displacement", "displacement_radius")
-        for name in (*positive, "converged_force", "max_barrier", "thermal_window"):
+        positive: tuple[str, ...] = ("temperature", "max_wall_time", "displacement")
+        positive += ("converged_force", "max_barrier", "thermal_window", "barrier_tolerance")
+        positive += ("timestep", "replica_time", "check_time", "prefactor_radius")
+        for name in positive:
             if not getattr(self, name) > 0.0:
                 raise ConfigError(f"{name!r} must be positive, got {getattr(self, name)}.")
-        for name in ("n_steps", "max_states", "batch", "max_halts", "max_force_calls", "max_idle"):
+        counts = ("n_steps", "max_states", "batch", "max_halts", "max_force_calls", "max_idle", "max_confirm")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name!r} must be at least 1, got {getattr(self, name)}.")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name!r} must be {' or '.join(known)}, got {getattr(self, name)!r}.")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
         if not 0.0 < self.confidence < 1.0:
             raise ConfigError(f"'confidence' must lie between 0 and 1, got {self.confidence}.")
-        if self.prefactor is not None and not 1.0e9 <= self.prefactor <= 1.0e16:
-            raise ConfigError(f"'prefactor' must lie between 1e9 and 1e16 1/s, got {self.prefactor}.")
+        if self.displacement_radius is not None and not self.displacement_radius > 0.0:
+            raise ConfigError(f"'displacement_radius' must be positive, got {self.displacement_radius} Å.")
+        if self.n_confirm < 0:
+            raise ConfigError(f"'n_confirm' must not be negative, got {self.n_confirm}.")
+        if self.prefactor != "htst" and not 1.0e9 <= float(self.prefactor) <= 1.0e16:
+            raise ConfigError(
+                f"'prefactor' must lie between 1e9 and 1e16 1/s or be htst, got {self.prefactor}."
+            )
         if self.max_time is not None and not self.max_time > 0.0:
             raise ConfigError(f"'max_time' must be positive, got {self.max_time} s.")
-        if self.displace not in ("least_coordinated", "under_coordinated", "random"):
-            raise ConfigError(
-                f"'displace' must be least_coordinated, under_coordinated or random, got {self.displace!r}."
-            )
+
+    @property
+    def dynamical(self) -> bool:
+        """Whether states are left by dynamics, not over saddles that were searched."""
+        return self.method == "parallel_replica"
+
+    @property
+    def max_calls(self) -> int:
+        """Force calls after which a search or a replica is stuck."""
+        # As long again: the time of a transition is sought behind it.
+        times = 2.0 * self.replica_time + 4.0 * self.check_time
+        return self.max_force_calls + self.dynamical * round(PS_TO_FS * times / self.timestep)
 
     def options(self, neighbour_cutoff: float, seed: int, *, may_step: bool = True) -> Options:
         """Render the configuration of eOn's server.
@@ -110,8 +165,9 @@ class KmcConditions:
         dict
             Values by section and key.
         """
+        looks = PS_TO_FS * self.check_time
         return {
-            "Main": {"job": "akmc", "temperature": self.temperature, "random_seed": seed},
+            "Main": {"job": self.method, "temperature": self.temperature, "random_seed": seed},
             "Potential": {"potential": "ext_pot", "ext_pot_path": "/bin/false"},  # the client brings its own
             "AKMC": {
                 "confidence": self.confidence if may_step else _NEVER,
@@ -130,8 +186,8 @@ class KmcConditions:
                 "min_mode_method": "dimer",
                 f"displace_{self.displace}_weight": 1.0,
                 "displace_magnitude": self.displacement,
-                "displace_radius": self.displacement_radius,
-                "max_energy": self.max_barrier + 5.0,  # on the way to a saddle
+                "displace_radius": self.displacement_radius or neighbour_cutoff,
+                "max_energy": self.max_barrier + _DISPLACED,
                 "max_iterations": 150,
                 "zero_mode_abort_curvature": 1.0e-3,  # eV/Å^2; back in the minimum, following a translation
                 "converged_force": self.converged_force,
@@ -141,8 +197,24 @@ class KmcConditions:
                 "converged_force": self.converged_force,
                 "max_iterations": 500,
             },
+            "Dynamics": {
+                "time_step": self.timestep,
+                "time": PS_TO_FS * self.replica_time,
+                "thermostat": "langevin",
+            },
+            "Parallel Replica": {
+                "dephase_time": looks,
+                "state_check_interval": looks,
+                "post_transition_time": looks,
+                "state_save_interval": looks / 4.0,
+            },
             "Structure Comparison": {"neighbor_cutoff": neighbour_cutoff},
-            "Prefactor": {"default_value": self.prefactor or 0},
+            # Of atoms near those that move. With all atoms eOn takes translations for negative modes.
+            "Prefactor": {
+                "default_value": 0 if self.prefactor == "htst" else self.prefactor,
+                "filter_scheme": "cutoff",
+                "within_radius": self.prefactor_radius,
+            },
             "Coarse Graining": {"use_mcamc": self.superbasin},
             "Debug": {"interactive_shell": False},
         }

@@ -7,11 +7,12 @@ import numpy as np
 from ase import Atoms
 
 from mlip_autopipec.ace import AceCalculator
+from mlip_autopipec.dynamics.eon_confirm import ALIKE
 from mlip_autopipec.dynamics.eon_forces import WatchedSearch
 from mlip_autopipec.dynamics.eon_output import Process, State, Step, read_con, read_states, read_steps
 from mlip_autopipec.dynamics.eon_run import EonRun
 from mlip_autopipec.dynamics.eon_segment import Segment
-from mlip_autopipec.dynamics.saddles import minimum_energy_path
+from mlip_autopipec.dynamics.saddles import minimum_energy_path, without_drift
 from mlip_autopipec.schemas import (
     AtomicStructure,
     CandidateStructure,
@@ -21,8 +22,6 @@ from mlip_autopipec.schemas import (
     MinimumEnergyPath,
     PathPoint,
 )
-
-_ALIKE = 1.0e-3  # eV; paths over barriers of one height are one
 
 
 def kmc_states(run: EonRun, segment: Segment) -> list[KmcState]:
@@ -53,7 +52,7 @@ def kmc_states(run: EonRun, segment: Segment) -> list[KmcState]:
     ]
 
 
-def kmc_events(run: EonRun, segment: Segment) -> list[KmcEvent]:
+def kmc_events(run: EonRun, segment: Segment, only: int | None = None) -> list[KmcEvent]:
     """Read the events of all states, and look at their saddles.
 
     Parameters
@@ -62,13 +61,15 @@ def kmc_events(run: EonRun, segment: Segment) -> list[KmcEvent]:
         The run.
     segment
         What is known from before.
+    only
+        Number of a state; none for all states.
 
     Returns
     -------
     list[KmcEvent]
         By state.
     """
-    states = read_states(run.folder)
+    states = [state for state in read_states(run.folder) if only in (None, state.number)]
     return [_event(run, segment, state, process) for state in states for process in state.processes]
 
 
@@ -203,12 +204,12 @@ def kmc_paths(
     minima: dict[str, Atoms] = {state.id: state.structure.to_ase() for state in states}
     chosen: list[KmcEvent] = []
     for event in sorted(events, key=lambda event: event.barrier):
-        if all(abs(event.barrier - other.barrier) > _ALIKE for other in chosen):
+        if all(abs(event.barrier - other.barrier) > ALIKE for other in chosen):
             chosen.append(event)
     paths = []
     for event in chosen[:most]:
         knots = [minima[event.state], event.saddle.to_ase(), event.product.to_ase()]
-        path = minimum_energy_path(knots, AceCalculator(run.potential))
+        path = minimum_energy_path(without_drift(knots), AceCalculator(run.potential))
         pairs = zip(path.distances.tolist(), path.energies.tolist(), strict=True)
         points = [PathPoint(distance=d, energy=e) for d, e in pairs]
         paths.append(MinimumEnergyPath(event=event.id, points=points, largest_force=path.largest_force))

@@ -214,7 +214,9 @@ def read_state(folder: Path) -> State:
         Its process table is not one.
     """
     number = int(folder.name)
-    lines = (folder / "processtable").read_text().splitlines()[1:]
+    head, *lines = (folder / "processtable").read_text().splitlines()
+    if head.split()[-1] == "time":
+        lines = []  # transitions of replicas, which have no saddle
     energy = re.search(r"reactant energy\s*=\s*(\S+)", (folder / "info").read_text())
     try:
         processes = tuple(_process(number, line.split()) for line in lines if line.strip())
@@ -299,3 +301,22 @@ def current_state(folder: Path) -> int:
     path = folder / "info.txt"
     found = re.search(r"current_state\s*=\s*(\d+)", path.read_text()) if path.exists() else None
     return int(found.group(1)) if found else 0
+
+
+def simulated_time(folder: Path) -> float:
+    """Return the time in s that a run has simulated.
+
+    Parameters
+    ----------
+    folder
+        The run.
+
+    Returns
+    -------
+    float
+        Up to its last step, and what replicas walked in the current state since.
+    """
+    steps = read_steps(folder)
+    info = folder / "states" / str(current_state(folder)) / "info"
+    waited = re.search(r"accumulated_time\s*=\s*(\S+)", info.read_text()) if info.exists() else None
+    return (steps[-1].time if steps else 0.0) + (float(waited.group(1)) if waited else 0.0)

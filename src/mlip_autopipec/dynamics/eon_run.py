@@ -200,7 +200,7 @@ class EonRun:
 
     def longest_pass(self) -> float:
         """Return the wall time in s in which a pass must be over."""
-        return 60.0 + self.conditions.batch * self.conditions.max_force_calls * _SLOWEST_CALL
+        return 60.0 + self.conditions.batch * self.conditions.max_calls * _SLOWEST_CALL
 
     def negative_modes(self, state: Path, number: int | None = None) -> int:
         """Count the negative modes of a saddle; those of one energy are counted once.

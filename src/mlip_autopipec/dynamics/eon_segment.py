@@ -31,7 +31,7 @@ from mlip_autopipec.schemas.files import pack_file, unpack_file, write_atomic
 
 _SEGMENT = "segment.json"
 _ARCHIVE = "eon.tar.gz"
-_LEFT_BEHIND = ("own", "client", "akmc.log", "potential")
+_LEFT_BEHIND = ("own", "client", "akmc.log", "pr.log", "potential")
 _SAME_SADDLE = 0.1  # Å, eOn's own
 _SAME_BARRIER = 1.0e-3  # eV
 

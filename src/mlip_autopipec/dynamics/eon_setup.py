@@ -10,7 +10,7 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from mlip_autopipec.dynamics.eon_programs import newer_python
+from mlip_autopipec.dynamics.eon_programs import EON_HINT, newer_python
 from mlip_autopipec.errors import MissingProgramError
 from mlip_autopipec.process import Executable, tail
 from mlip_autopipec.provision import environment_python, install_requirements, replacing, run_pip
@@ -19,6 +19,21 @@ _SERVER = "eon-akmc==3.6.0 --hash=sha256:31a5bc0b21df04fa462eafcdf8bddf1bd20b5bf
 _BACKEND = "mesonpy"  # the name that the source distribution asks for
 _PROBE = "import eon.server, eon.akmc, pyeonclient; from importlib.metadata import version; "
 _SAY = "print(version('eon-akmc'), version('pyeonclient'))"
+_TRIAL = """
+import pyeonclient as eon
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.io import write
+cell = bulk("Cu", cubic=True)
+cell.rattle(0.1, seed=0)
+write("pos.con", cell, format="eon")
+with open("config.ini", "w") as file:
+    file.write("[Main]\\njob = minimization\\n[Optimizer]\\nconverged_force = 0.01\\n")
+matter = eon.Matter(eon.potential_from_ase(EMT()), eon.load_parameters("config.ini"))
+matter.con2matter("pos.con")
+matter.relax(inplace=True, quiet=True)
+print(matter.max_force, flush=True)
+"""
 _TRIAL_TIMEOUT = 120.0
 _HINT = (
     "install one (Debian 13 has python3.13, pyenv builds any; Debian 12 and PyPI have none), or set "
@@ -110,3 +125,33 @@ def try_eon(python: Executable, directory: Path) -> str:
             hint="it must have the modules eon (the server of eon-akmc) and pyeonclient.",
         )
     return f"eOn {versions[-2]}, pyeonclient {versions[-1]}"
+
+
+def relax_copper(python: Executable, directory: Path) -> float:
+    """Have eOn's client library relax four copper atoms with forces from Python.
+
+    Parameters
+    ----------
+    python
+        The interpreter.
+    directory
+        Where to run.
+
+    Returns
+    -------
+    float
+        Largest force that is left in eV/Å.
+
+    Raises
+    ------
+    MissingProgramError
+        It does not say.
+    """
+    run = python.run("-I", "-c", _TRIAL, directory=directory, timeout=_TRIAL_TIMEOUT)
+    try:
+        return float(run.stdout.split()[0])
+    except (IndexError, ValueError) as error:
+        raise MissingProgramError(
+            f"{python.command!r} does not relax four atoms by eOn: {tail(run.stderr or run.stdout, 3)}",
+            hint=EON_HINT,
+        ) from error

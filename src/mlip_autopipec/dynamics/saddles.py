@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 _STEP = 0.01  # Å, of the finite differences
 _FLAT = 0.01  # eV/Å^2; what lies between is a translation, or noise
 _MOST_ATOMS = 100
+_SAME = 0.1  # Å
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,27 @@ def most_displaced(first: Atoms, second: Atoms) -> int:
     return int(np.argmax(lengths))
 
 
+def same_shape(first: Atoms, second: Atoms) -> bool:
+    """Say whether two structures are one but for symmetry and for the order of atoms.
+
+    Parameters
+    ----------
+    first, second
+        Structures of small periodic cells.
+
+    Returns
+    -------
+    bool
+        Whether their distances between all atoms, in order of size, agree to 0.1 Å.
+    """
+    sorted_distances = []
+    for atoms in (first, second):
+        pairs = np.triu_indices(len(atoms), 1)
+        sorted_distances.append(np.sort(atoms.get_all_distances(mic=True)[pairs]))
+    one, other = sorted_distances
+    return bool(len(one) == len(other) and np.allclose(one, other, rtol=0.0, atol=_SAME))
+
+
 def minimum_energy_path(
     knots: list[Atoms],
     calculator: Calculator,
@@ -121,6 +143,27 @@ def minimum_energy_path(
     lengths = [np.linalg.norm(_difference(b, a)) for a, b in pairwise(images)]
     residual = float(np.linalg.norm(np.reshape(band.get_forces(), (-1, 3)), axis=1).max())
     return Path(np.concatenate([[0.0], np.cumsum(lengths)]), energies - energies[0], residual)
+
+
+def without_drift(knots: list[Atoms]) -> list[Atoms]:
+    """Take out what all atoms move together from one structure to the next; saddle searches drift.
+
+    Parameters
+    ----------
+    knots
+        Structures of one cell, atoms in one order.
+
+    Returns
+    -------
+    list[ase.Atoms]
+        The first as it is, copies of the others.
+    """
+    found = knots[:1]
+    for knot in knots[1:]:
+        moved = knot.copy()
+        moved.positions -= _difference(knot, found[-1]).mean(axis=0)
+        found.append(moved)
+    return found
 
 
 def _difference(later: Atoms, earlier: Atoms) -> Array:

@@ -9,12 +9,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mlip_autopipec.errors import RunLockedError, StoreError
-from mlip_autopipec.execution.journal import JournalEntry
+from mlip_autopipec.execution.journal import WORKER_DIED, JournalEntry
 from mlip_autopipec.schemas.files import RESUME_FOLDER, write_atomic
 
 
 def clear(folder: Path, last: JournalEntry | None) -> None:
     """Make way for an attempt: a failed one is kept beside it, one cut off leaves what can be resumed.
+
+    An attempt whose worker was killed is both.
 
     Parameters
     ----------
@@ -32,7 +34,10 @@ def clear(folder: Path, last: JournalEntry | None) -> None:
         return
     try:
         if last is not None and last.state == "failed":
-            folder.rename(folder.with_name(f"{folder.name}-attempt{last.attempts}"))
+            aside = folder.rename(folder.with_name(f"{folder.name}-attempt{last.attempts}"))
+            if last.error is not None and last.error.type == WORKER_DIED and (aside / RESUME_FOLDER).exists():
+                folder.mkdir()
+                (aside / RESUME_FOLDER).rename(folder / RESUME_FOLDER)
             return
         for item in folder.iterdir():
             if item.name == RESUME_FOLDER:

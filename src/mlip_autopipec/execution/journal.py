@@ -14,6 +14,10 @@ JobKey = tuple[str, int]
 JOURNAL_KEY = ("uuid", "index")
 
 
+WORKER_DIED = "WorkerDied"
+"""Type of the failure of a job whose worker process was killed: it says nothing against the job."""
+
+
 class JobFailure(Document):
     """Why a job failed."""
 

@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from mlip_autopipec.errors import CampaignError
-from mlip_autopipec.execution.journal import JobFailure, JournalEntry
+from mlip_autopipec.execution.journal import WORKER_DIED, JobFailure, JournalEntry
 from mlip_autopipec.execution.worker import JobOrder, start, work
 
 # Libraries would take all cores: each further thread would compete with the other slots for the same ones.
@@ -89,7 +89,7 @@ class Slot:
             )
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return JobFailure(
-            type="WorkerDied",
+            type=WORKER_DIED,
             message=f"the worker process of this job was {how}."
             if code < 0
             else f"the worker process {how}.",

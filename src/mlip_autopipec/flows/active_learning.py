@@ -305,7 +305,7 @@ class ActiveLearningMaker(Maker):
     ) -> Flow:
         """Walk with the current potential, then decide."""
         state, walkers, beside = explorers(self, state)
-        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state)
+        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state, self.embedding_maker.embed_above)
         runs = [walk(self, state, walker) for walker in walkers]
         known = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
         reports = {work.metadata["stage"]: work.output for work in (*beside, *before)}

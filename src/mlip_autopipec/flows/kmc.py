@@ -1,5 +1,7 @@
 """Kinetic Monte Carlo beside the walks: when it runs, and what the loop makes of it."""
 
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 from jobflow import Job, OutputReference, job
@@ -16,6 +18,7 @@ def kmc_jobs(
     maker: EonKmcMaker | None,
     cell_maker: DefectCellMaker,
     state: WorkflowState,
+    largest: float = inf,
 ) -> tuple[WorkflowState | OutputReference, list[Job]]:
     """Make the run of a generation; it continues from the last state of the run before.
 
@@ -27,6 +30,8 @@ def kmc_jobs(
         Makes the cell it starts in, once.
     state
         Where the campaign stands.
+    largest
+        Most atoms of a cell that is labelled whole.
 
     Returns
     -------
@@ -45,7 +50,10 @@ def kmc_jobs(
         jobs.append(tagged(cell, "kmc cell", state.generation))
     previous = OutputReference(state.kmc[-1]) if state.kmc else None
     cell_of = OutputReference(str(state.kmc_cell))
-    run = maker.make(OutputReference(state.potential), cell_of, previous)
+    # A cell that is embedded has no label of its own, so no barrier in it can be confirmed.
+    maker = replace(maker, n_confirm=0) if state.kmc_atoms > largest else maker
+    labels = {"labels": [OutputReference(uuid) for uuid in state.batches]} if previous else {}
+    run = maker.make(OutputReference(state.potential), cell_of, previous, **labels)
     state = state.model_copy(update={"kmc": [*state.kmc, run.uuid]})
     noted = note_kmc(state, run.output)
     jobs += [tagged(run, "kmc", state.generation), tagged(noted, "kmc note", state.generation)]

@@ -7,6 +7,7 @@ from functools import cached_property
 from mlip_autopipec.schemas import (
     ArmErrorsDoc,
     CampaignDoc,
+    ConfirmedBarrier,
     EmbeddedCell,
     EndReason,
     ErrorStatistics,
@@ -115,6 +116,7 @@ class KmcRun:
     steps: list[KmcStep]
     rejected: list[RejectedEvent]
     rechecked: list[RecheckedEvent]
+    confirmed: list[ConfirmedBarrier]
     paths: list[MinimumEnergyPath]
     outcomes: dict[str, int]
     n_halted: int

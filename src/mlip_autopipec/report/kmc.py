@@ -9,7 +9,7 @@ from mlip_autopipec.report.sections import gallery
 from mlip_autopipec.report.svg import BLUE, INK, ORANGE, Plot, draw
 from mlip_autopipec.report.tables import Html, element, folded, section, table
 from mlip_autopipec.report.words import EV_TO_MEV
-from mlip_autopipec.schemas import KmcEvent, KmcStep, MinimumEnergyPath
+from mlip_autopipec.schemas import ConfirmedBarrier, KmcEvent, KmcStep, MinimumEnergyPath
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,12 +44,17 @@ def kinetics(campaign: Campaign) -> Html:
         gallery(plots),
         table(head, [_run_row(campaign, run) for run in campaign.kmc]),
         element("p", f"It ended for: {last.end_reason} ({last.end_detail}).", "note"),
+        *_oracle(campaign),
         folded("Events", table(_EVENT_HEAD, map(_event_row, campaign.kmc_events[-_MOST_EVENTS:]))),
         folded("Events of earlier potentials, searched again", table(_AGAIN_HEAD, _again(campaign))),
         folded("Refused as events", table(("generation", "state", "barrier [eV]", "reason"), _no(campaign))),
     )
 
 
+_ORACLE_HEAD = (
+    *("event", "generation", "barrier [meV]", "oracle there [meV]", "error [meV]"),
+    *("after learning [meV]", "error left [meV]", "oracle's largest force [eV/Å]"),
+)
 _EVENT_HEAD = (
     *(
         "event",
@@ -119,6 +124,7 @@ def barriers(events: tuple[KmcEvent, ...]) -> list[Plot]:
         axes.hist(heights, bins=bins, range=(low - edge, high + edge), color=BLUE, edgecolor=INK)
         axes.set(xlabel="barrier [eV]", ylabel="events [1]")
         axes.locator_params(axis="y", integer=True)
+        axes.locator_params(axis="x", nbins=5)
 
     return [draw("kmc-barriers", "Barriers of all events known to the last potential", paint)]
 
@@ -188,6 +194,37 @@ def _event_row(event: KmcEvent) -> tuple[object, ...]:
     )
 
 
+def _oracle(campaign: Campaign) -> list[Html]:
+    """Compare the lowest barriers with the oracle's."""
+    asked = campaign.kmc[-1].confirmed
+    if not asked:
+        return []
+    words = "The lowest barriers, by the oracle between the potential's own minimum and saddle:"
+    return [element("p", words, "note"), table(_ORACLE_HEAD, map(_asked_row, asked))]
+
+
+def _asked_row(asked: ConfirmedBarrier) -> tuple[object, ...]:
+    oracle = asked.oracle_barrier
+    return (
+        asked.event,
+        asked.generation,
+        f"{EV_TO_MEV * asked.barrier:.1f}",
+        _mev(oracle, "no label"),
+        _error(asked.barrier, oracle),
+        _mev(asked.barrier_after, "gone"),
+        _error(asked.barrier_after, oracle),
+        "" if asked.largest_force is None else f"{asked.largest_force:.3f}",
+    )
+
+
+def _error(barrier: float | None, oracle: float | None) -> str:
+    return "" if barrier is None or oracle is None else f"{EV_TO_MEV * (barrier - oracle):+.1f}"
+
+
+def _mev(energy: float | None, otherwise: str) -> str:
+    return otherwise if energy is None else f"{EV_TO_MEV * energy:.1f}"
+
+
 def _again(campaign: Campaign) -> list[tuple[object, ...]]:
     return [
         (
@@ -195,7 +232,7 @@ def _again(campaign: Campaign) -> list[tuple[object, ...]]:
             event.event,
             event.found_in,
             f"{EV_TO_MEV * event.barrier_before:.1f}",
-            "gone" if event.barrier_after is None else f"{EV_TO_MEV * event.barrier_after:.1f}",
+            _mev(event.barrier_after, "gone"),
             event.outcome,
         )
         for run in campaign.kmc

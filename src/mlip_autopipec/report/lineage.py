@@ -231,7 +231,9 @@ def _weight(entry: LabelledStructure) -> str:
         return "all of it counts in full"
     share = float(np.mean(entry.weights.forces))
     energy = "energy and stress count" if entry.weights.energy else "energy and stress do not count"
-    return f"forces {share:.2f} on average, {energy}"
+    factor = entry.weights.energy_factor
+    often = f", the energy {factor:.0f} times" if factor != 1.0 else ""
+    return f"forces {share:.2f} on average, {energy}{often}"
 
 
 def _effect(when: str, error: LabelError | None) -> str:

@@ -100,14 +100,15 @@ class _Reader:
             # jobflow's way to say that a document points to data that were never written.
             raise StoreError(f"data {error} of job {found.uuid} are missing.", hint=_HINT) from error
         output = document["output"]
-        # An older document lacks what has been added since, with its default.
-        defaults = {n: f.get_default(call_default_factory=True) for n, f in schema.model_fields.items()}
-        missing = [n for n in names if n not in output and schema.model_fields[n].is_required()]
-        if missing:
+        absent = {name: schema.model_fields[name] for name in names if name not in output}
+        if missing := [name for name, field in absent.items() if field.is_required()]:
             raise StoreError(f"job {found.uuid} has no {', '.join(missing)} in its output.", hint=_HINT)
-        return {
-            name: _validated(schema, name, MontyDecoder().process_decoded(output.get(name, defaults[name])))
+        # An older document lacks what was added since, which has a default for that.
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in absent.items()}
+        return defaults | {
+            name: _validated(schema, name, MontyDecoder().process_decoded(output[name]))
             for name in names
+            if name in output
         }
 
     def end(self) -> CampaignDoc | None:

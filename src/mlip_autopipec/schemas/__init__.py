@@ -28,6 +28,7 @@ from mlip_autopipec.schemas.fit import (
     PacemakerFitReport,
 )
 from mlip_autopipec.schemas.kmc import (
+    ConfirmedBarrier,
     KmcDoc,
     KmcEnd,
     KmcEvent,
@@ -108,6 +109,7 @@ __all__ = [
     "Check",
     "CheckCost",
     "CheckKind",
+    "ConfirmedBarrier",
     "CoreRepulsion",
     "Correction",
     "DatasetDoc",

@@ -14,9 +14,11 @@ KmcEnd = Literal[
     "simulated_time",
     "wall_time",
     "uncertain",
+    "unconfirmed",
     "failed",
 ]
-"""Why a run ended: it did its steps, met a limit, met what must be labelled first, or could not go on."""
+"""Why a run ended: it did its steps, met a limit, met what must be labelled first (because it was uncertain,
+or because the rates hang on it), or could not go on."""
 
 
 class KmcState(Document):
@@ -54,10 +56,12 @@ class KmcStep(Document):
 
     state: str = Field(description="State that was left.")
     product_state: str = Field(description="State that was entered.")
-    event: str | None = Field(description="Event that was taken; none for a step out of a superbasin.")
+    event: str | None = Field(
+        description="Event that was taken; none for a step out of a superbasin, or by dynamics."
+    )
     step_time: float = Field(description="Time spent in the state [s].")
     time: float = Field(description="Simulated time after the step, of all generations together [s].")
-    barrier: float = Field(description="Barrier that was crossed; 0 out of a superbasin [eV].")
+    barrier: float = Field(description="Barrier that was crossed; 0 where there is no event [eV].")
     energy: float = Field(description="Energy of the state that was left, without E0 [eV].")
 
 
@@ -78,6 +82,23 @@ class RecheckedEvent(Document):
     barrier_before: float = Field(description="Barrier by the earlier potential [eV].")
     barrier_after: float | None = Field(description="Barrier by this potential; none if it is gone [eV].")
     outcome: str = Field(description="How the search ended.")
+
+
+class ConfirmedBarrier(Document):
+    """What the oracle says of a low barrier, at the potential's own minimum and saddle."""
+
+    event: str = Field(description="The event.")
+    generation: int = Field(description="Potential generation whose points were labelled [1].")
+    barrier: float = Field(description="Barrier by that potential [eV].")
+    oracle_barrier: float | None = Field(
+        description="Barrier by the oracle, between the same two points; none if they have no label [eV]."
+    )
+    largest_force: float | None = Field(
+        description="Largest component of the oracle's forces at these points; none without labels [eV/Å]."
+    )
+    barrier_after: float | None = Field(
+        description="Barrier by the potential fitted to these labels; none if the saddle is gone [eV]."
+    )
 
 
 class PathPoint(Document):
@@ -102,6 +123,7 @@ class KmcDoc(Document):
     engine: str = Field(description="Programs and versions.")
     potential: str = Field(description="Hash of the potential's file.")
     generation: int = Field(description="Number of the potential among those of this trajectory [1].")
+    method: Literal["akmc", "parallel_replica"] = Field("akmc", description="How states are left.")
     temperature: float = Field(description="Temperature of the rates [K].")
     confidence: float = Field(description="Confidence at which a state is left [1].")
     end_reason: KmcEnd = Field(description="Why the run ended.")
@@ -114,6 +136,13 @@ class KmcDoc(Document):
     rejected: list[RejectedEvent] = Field(description="What was no event, in this generation.")
     rechecked: list[RecheckedEvent] = Field(
         default_factory=list, description="Events of earlier generations, searched again."
+    )
+    to_confirm: list[str] = Field(
+        default_factory=list,
+        description="Events whose saddles and states are among the frames, to be labelled.",
+    )
+    confirmed: list[ConfirmedBarrier] = Field(
+        default_factory=list, description="Barriers that the oracle was asked for, all generations."
     )
     replayed: list[ReplayedFrame] = Field(
         default_factory=list,
@@ -140,7 +169,7 @@ class KmcDoc(Document):
     @property
     def halted(self) -> bool:
         """Whether the run ended for something that must be labelled first."""
-        return self.end_reason == "uncertain"
+        return self.end_reason in ("uncertain", "unconfirmed")
 
     def of_generation(self) -> list[KmcEvent]:
         """Events with the energies of this run's potential."""

@@ -102,6 +102,9 @@ class LabelWeights(Document):
         description="Weight of each atom's squared force residuals, 0 to 1 [1], shape (n_atoms,)."
     )
     energy: bool = Field(description="Whether its energy and stress count; forces do in any case.")
+    energy_factor: float = Field(
+        1.0, gt=0.0, description="Weight of its squared energy residual, where the energy counts [1]."
+    )
 
 
 class CandidateStructure(Document):

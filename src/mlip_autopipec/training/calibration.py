@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 
 _ENERGY, _FORCE, _STRESS = 0, 1, 2  # kinds of rows
 _MOST_ROWS = 3_000  # of one group when it is left out
+_UNKNOWN = 1.0e-10  # of 1 - leverage
 
 
 def calibrate(
@@ -50,7 +51,7 @@ def calibrate(
     Raises
     ------
     FitError
-        A group cannot be left out, or no energy counts in the fit.
+        No energy counts in the fit.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index, group in enumerate(problem.groups):
@@ -98,12 +99,9 @@ def _left_out(group: LinearProblem, fit: LinearFit) -> tuple[Array, Array, Array
     rows = np.vstack([b.weighted(group.scales, f, t.weights) for b, t, f in parts])
     y = np.concatenate([t.weighted(group.scales, f) for _, t, f in parts])
     reduced = rows @ fit.solution.covariance_factor / fit.solution.noise
-    try:
-        factor = linalg.cho_factor(np.eye(len(rows)) - reduced @ reduced.T)
-    except linalg.LinAlgError as error:
-        raise FitError(f"a group of {len(rows)} rows cannot be left out of the fit: {error}.") from error
-    residual = linalg.cho_solve(factor, y - rows @ fit.solution.coefficients)
-    spread = fit.solution.noise**2 * (linalg.cho_solve(factor, np.eye(len(rows))).diagonal() - 1.0)
+    inverse = without_leverage(reduced @ reduced.T)
+    residual = inverse @ (y - rows @ fit.solution.coefficients)
+    spread = fit.solution.noise**2 * (inverse.diagonal() - 1.0)
     scale, kind = np.hstack([_row_scales(t, group.scales, f) for _, t, f in parts])
     residual, spread = residual * scale, spread * scale**2
     return (
@@ -111,6 +109,30 @@ def _left_out(group: LinearProblem, fit: LinearFit) -> tuple[Array, Array, Array
         residual[kind == _FORCE],
         spread[kind == _FORCE].reshape(-1, 3).sum(axis=1),
     )
+
+
+def without_leverage(hat: Array) -> Array:
+    """Return the inverse of 1 - H.
+
+    Where a group alone says anything of some direction, such as the first slab among crystals, its leverage
+    there is 1 to rounding; it is taken as 1 - 1e-10, and the error expected there is large.
+
+    Parameters
+    ----------
+    hat
+        H, dimensionless, symmetric, shape ``(n_rows, n_rows)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Dimensionless, of the same shape.
+    """
+    try:
+        factor = linalg.cho_factor(np.eye(len(hat)) - hat)
+    except linalg.LinAlgError:
+        leverage, vectors = np.linalg.eigh(hat)
+        return np.asarray((vectors / np.maximum(1.0 - leverage, _UNKNOWN)) @ vectors.T)
+    return np.asarray(linalg.cho_solve(factor, np.eye(len(hat))))
 
 
 def _row_scales(target: Target, scales: RowScales, factor: float) -> Array:

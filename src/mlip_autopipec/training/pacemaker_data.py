@@ -89,7 +89,7 @@ def loss_weights(
     sizes
         Number of atoms of each structure.
     weights
-        Weights c of its energy (0 or 1) and of its atoms' forces, where they are not all 1.
+        Weights c of its energy and of its atoms' forces, where they are not all 1.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def loss_weights(
     """
     every = weights or [None] * len(sizes)
     loose = np.asarray(factors, dtype=float) ** -2
-    energy = loose * np.array([1.0 if w is None else float(w.energy) for w in every])
+    energy = loose * np.array([1.0 if w is None else w.energy * w.energy_factor for w in every])
     forces = [
         s * (np.ones(n) if w is None else np.array(w.forces))
         for s, n, w in zip(loose, sizes, every, strict=True)

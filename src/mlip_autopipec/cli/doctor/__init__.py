@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from mlip_autopipec.cli.doctor.finding import Finding, Machine
 from mlip_autopipec.cli.doctor.packages import probe_lammps_library, probe_python_ace
 from mlip_autopipec.cli.doctor.programs import (
+    probe_eon,
     probe_lammps_program,
     probe_pacemaker,
     probe_pseudopotentials,
@@ -24,6 +25,7 @@ PROBES: dict[str, Probe] = {
     "pseudopotentials": probe_pseudopotentials,
     "VASP": probe_vasp,
     "pacemaker": probe_pacemaker,
+    "eOn": probe_eon,
     "store": probe_store,
     "disk": probe_disk,
 }

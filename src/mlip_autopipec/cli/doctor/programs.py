@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 from mlip_autopipec.cli.doctor.finding import Finding, Machine
+from mlip_autopipec.dynamics.eon_programs import EON_HINT, which_eon
+from mlip_autopipec.dynamics.eon_setup import relax_copper, try_eon
 from mlip_autopipec.dynamics.lammps_programs import LAMMPS_HINT, check_lammps, which_lammps
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.oracle.qe_programs import PW_HINT, which_pseudo_dir, which_pw
@@ -22,6 +24,7 @@ from mlip_autopipec.training.pacemaker_programs import (
 from mlip_autopipec.training.pacemaker_setup import try_pacemaker
 
 _LONGEST_LIST = 4
+_RELAXED = 0.011  # eV/Å; to 0.01 it is asked
 _ZERO_FORCE = 1.0e-3  # eV/Å, of two atoms whose forces vanish by symmetry
 
 
@@ -127,6 +130,30 @@ def probe_lammps_program(machine: Machine) -> Finding:
     program = executable(found, "LAMMPS", LAMMPS_HINT)
     version = check_lammps(program, _folder(machine, "lammps-program"))
     return Finding(subject, "ok", f"{version} ({found.reason}); energy and gamma of 32 atoms as python-ace's")
+
+
+def probe_eon(machine: Machine) -> Finding:
+    """Have eOn relax four copper atoms.
+
+    Parameters
+    ----------
+    machine
+        Where to look.
+
+    Returns
+    -------
+    Finding
+        Versions and the force that is left.
+    """
+    found = which_eon(settings=machine.settings, folder=machine.home)
+    if found.value is None:
+        return Finding("eOn", "missing", found.reason, EON_HINT)
+    program, folder = executable(found, "eOn", EON_HINT), _folder(machine, "eon")
+    versions, left = try_eon(program, folder), relax_copper(program, folder)
+    measured = f"{versions}, {found.reason}; 4 Cu atoms relaxed to {left:.1e} eV/Å"
+    if left > _RELAXED:
+        return Finding("eOn", "broken", measured, EON_HINT)
+    return Finding("eOn", "ok", measured)
 
 
 def probe_pacemaker(machine: Machine) -> Finding:
