@@ -44,7 +44,6 @@ def environment(programs, mongo_server, tmp_path):
             "other": {
                 "type": "local",
                 "scheduler_type": "shell",
-                "scheduler_username": "root" if not os.geteuid() else None,
                 "work_dir": str(tmp_path / "work"),
                 "max_jobs": 2,
             }
