@@ -14,11 +14,14 @@ than ``tolerated_error``. Arms differ in what they label after a halt:
 The oracles are cheap and exact: EMT for Cu and ordered Cu3Au, Stillinger-Weber for Si. The test set is MD by
 the oracle itself at the same temperatures. The target is 1 meV/atom and 0.05 eV/Å (RMSE). The ends of
 the last round's walks are shown to the oracle too: what was judged certain.
+
+Each finished run is kept in ``--kept``; a run of the script that was stopped goes on from there.
 """
 
 import argparse
+import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -250,6 +253,13 @@ def censored(values: list[int | None]) -> str:
     return spread(reached, ".0f") + (f"; {missed}" if len(reached) < len(values) else "")
 
 
+def read(path: Path) -> dict[tuple, Outcome]:
+    """Read the runs that are finished, by task."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {tuple(task): Outcome(**outcome) for task, outcome in map(json.loads, lines)}
+
+
 def main() -> None:
     """Run, and write the page after each arm."""
     command = parser(__doc__)
@@ -261,13 +271,22 @@ def main() -> None:
     )
     command.add_argument("--arms", nargs="+", default=list(METHODS), choices=list(METHODS))
     command.add_argument("--workers", type=int, default=1)
+    command.add_argument("--kept", type=Path, default=Path("run/closed-loop.jsonl"), help="finished runs")
     given = command.parse_args()
-    # Arms innermost: in a run that is stopped, all arms of a material have the same seeds, but for the last.
-    order = product(given.elements, range(given.seeds), given.arms)
-    tasks = [(element, arm, seed, given.steps, given.tolerated) for element, seed, arm in order]
-    found: dict[tuple[str, str], list[Outcome]] = {}
+    # Seeds outermost: a run that is stopped has seen all materials and arms.
+    order = product(range(given.seeds), given.elements, given.arms)
+    tasks = [(element, arm, seed, given.steps, given.tolerated) for seed, element, arm in order]
+    kept, found = read(given.kept), {}
+    for task in [task for task in tasks if task in kept]:
+        found.setdefault(task[:2], []).append(kept[task])
+    tasks = [task for task in tasks if task not in kept]
+    if found:
+        write(given, found)
     with ProcessPoolExecutor(given.workers, get_context("spawn")) as pool:
-        for (element, method, seed, *_), outcome in zip(tasks, pool.map(work, tasks), strict=True):
+        for task, outcome in zip(tasks, pool.map(work, tasks), strict=True):
+            element, method, seed, *_ = task
+            with given.kept.open("a") as stream:
+                stream.write(json.dumps([task, asdict(outcome)]) + "\n")
             found.setdefault((element, method), []).append(outcome)
             end = outcome.curve[-1]
             print(
@@ -288,7 +307,7 @@ def write(given: argparse.Namespace, found: dict[tuple[str, str], list[Outcome]]
     header = ["material", "arm", "seeds", "labels: no halt", "halts", "lost", target]
     header += ["meV/atom", "eV/Å", "largest, eV/Å", "at ends, eV/Å"]
     rows = []
-    for (element, method), some in found.items():
+    for (element, method), some in sorted(found.items(), key=lambda item: list(MATERIALS).index(item[0][0])):
         forms = (".2f", ".4f", ".2f")
         ends = [spread([o.curve[-1][k] for o in some], form) for k, form in enumerate(forms, start=1)]
         quiet = censored([o.curve[-1][0] if o.quiet else None for o in some])
