@@ -24,6 +24,7 @@ from mlip_autopipec.flows.policy import ExplorationPolicy, learned
 from mlip_autopipec.flows.progress import LoopLimits, Outcome, advanced, audits, new_round
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.generation import DefectCellMaker, PerturbationMaker, SeedStructuresMaker
+from mlip_autopipec.openflow import OpenFlow
 from mlip_autopipec.oracle import LabelBatchMaker
 from mlip_autopipec.schemas import (
     ArmErrorsDoc,
@@ -315,7 +316,7 @@ class ActiveLearningMaker(Maker):
         )
         tagged(decision, "decide", state.generation)
         name = f"generation {state.generation}"
-        return Flow([*before, *runs, *beside, *jobs, decision], output=decision.output, name=name)
+        return OpenFlow([*before, *runs, *beside, *jobs, decision], output=decision.output, name=name)
 
     def _conclusion(self, state: WorkflowState, *, embed: bool = False) -> Flow:
         """Validate and write the last document."""
@@ -338,7 +339,7 @@ class ActiveLearningMaker(Maker):
         end = self.judge(state, validation.output, validation.output.uuid)
         tagged(end, "decide", state.generation)
         before += [] if slow is None else [slow]
-        return Flow([*before, validation, end], output=end.output, name="conclusion")
+        return OpenFlow([*before, validation, end], output=end.output, name="conclusion")
 
     @job
     def judge(self, state: WorkflowState, validation: ValidationDoc, validation_id: str) -> Response[Flow]:
@@ -362,7 +363,7 @@ class ActiveLearningMaker(Maker):
         if not slots:
             end = conclude(state, validation, validation_id)
             tagged(end, "conclude", state.generation)
-            return Response(replace=Flow([end], output=end.output))
+            return Response(replace=OpenFlow([end], output=end.output))
         walks = (self.temperatures, self.n_steps, self.seed)
         state = repaired(state, slots, validation.checks, self.limits, walks)
         # All that is made counts, however certain the potential is of it.
@@ -374,4 +375,4 @@ class ActiveLearningMaker(Maker):
         )
         tagged(search, "repair", state.generation)
         going_on = self._generation(state, [], [], search.uuid)
-        return Response(replace=Flow([search, going_on], output=going_on.output))
+        return Response(replace=OpenFlow([search, going_on], output=going_on.output))

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
+from jobflow import Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
 
 from mlip_autopipec.errors import CampaignError
+from mlip_autopipec.openflow import OpenFlow
 from mlip_autopipec.oracle.ase import AseStaticMaker
 from mlip_autopipec.oracle.base import OracleMaker
 from mlip_autopipec.oracle.failures import recorded_reason
@@ -65,7 +66,7 @@ class LabelBatchMaker(Maker):
         labels = [self.label_job(number, len(candidates), candidate) for number, candidate in numbered]
         outputs = [*map(OutputReference, tried), *(label.output for label in labels)]
         gather = self.gather(outputs, [*tried, *(label.uuid for label in labels)], selection, n_before)
-        return Response(replace=Flow([*labels, gather], output=gather.output))
+        return Response(replace=OpenFlow([*labels, gather], output=gather.output))
 
     # No output_schema: the job may replace itself, if too many labels failed.
     @job(
