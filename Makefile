@@ -6,7 +6,7 @@ RUN_DIR ?= run
 export UV_PYTHON_DOWNLOADS := never
 export MPLBACKEND := Agg
 
-.PHONY: help demo demo-fast test test-pacemaker test-slurm test-eon test-chaos lint types docs docs-reference programs bench bench-full clean
+.PHONY: help demo demo-fast test test-pacemaker test-slurm test-remote test-eon test-chaos lint types docs docs-reference programs bench bench-full clean
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench      a fast subset of the benchmarks, minutes; tables in $(RUN_DIR)/benchmarks (ZUO=folder: see benchmarks)"
 	@echo "make bench-full all of them, hours; tables in docs/benchmarks"
 	@echo "make test-slurm      installs Slurm (root, Debian) and runs a campaign by qlaunch, 3 to 10 minutes"
+	@echo "make test-remote     installs jobflow-remote (its own venv) and runs a campaign by its runner, minutes"
 	@echo "make test-chaos      kills small campaigns a hundred times; about 10 minutes"
 	@echo "make docs       the documentation site in site/; warnings are errors"
 	@echo "make test-eon   installs eOn (320 MB; needs a Python of 3.12 or newer) and runs the tests that need it"
@@ -54,6 +55,9 @@ test-slurm: $(VENV)/.dev
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	  slurm-wlm slurm-wlm-torque munge; }
 	$(BIN)/pytest -m slurm tests/cluster
+
+test-remote: $(VENV)/.dev
+	$(BIN)/pytest -m remote tests/cluster
 
 test-chaos: $(VENV)/.dev
 	$(BIN)/pytest -m chaos -s tests/execution/test_chaos.py

@@ -11,10 +11,13 @@ variance of the energy an atom and that of the forces, each over what it is befo
 weigh the same; costs and looseness as for "active". "v-optimal, plain" adds both in units of their noise
 (1 meV/atom, 0.05 eV/Å) instead. The farthest point is taken among the mean ACE functions of each structure,
 each function over its spread in the pool. The fit is the loop's.
+
+The floor of the worst structure at the end is its error by the fit to the same labels and its own, and by
+the fit to the whole pool.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +60,21 @@ class Errors:
     energy: float  # RMSE in meV/atom
     force: float  # RMSE in eV/Å
     worst: float  # force RMSE in eV/Å
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The worst structure without a label, and how well it is described with one: force RMSE in eV/Å."""
+
+    above: float  # its energy in eV/atom above the lowest of the pool
+    without: float
+    added: float  # its own label added to the others
+    full: float  # by the fit to the whole pool
+
+    @classmethod
+    def middle(cls, floors: "list[Floor]") -> list[str]:
+        """Medians and ranges, as cells of a table."""
+        return [spread([getattr(f, field.name) for f in floors], ".3f") for field in fields(cls)]
 
 
 class Part:
@@ -116,13 +134,30 @@ class Pool:
         """Fit and look at what was not fitted."""
         fit, e0, _ = self.fit(labelled)
         energies, forces = self.test.residuals(fit, e0)
-        _, others = self.train.residuals(fit, e0)
-        left = sorted(set(range(len(self))) - set(labelled)) or range(len(self))
         return Errors(
             1e3 * float(np.sqrt(np.mean(energies**2))),
             float(np.sqrt(np.mean(np.concatenate(forces) ** 2))),
-            max(float(np.sqrt(np.mean(others[i] ** 2))) for i in left),
+            float(self.each(fit, e0)[self.left(labelled) or range(len(self))].max()),
         )
+
+    def left(self, labelled: list[int]) -> list[int]:
+        """List the structures of the pool that have no label."""
+        return sorted(set(range(len(self))) - set(labelled))
+
+    def each(self, fit: EvidenceFit, e0: float) -> np.ndarray:
+        """Force RMSE in eV/Å of each structure of the pool."""
+        _, forces = self.train.residuals(fit, e0)
+        return np.array([np.sqrt(np.mean(f**2)) for f in forces])
+
+    def floor(self, labelled: list[int]) -> Floor:
+        """Take the worst structure without a label and see what its label would bring."""
+        left, errors = self.left(labelled), self.each(*self.fit(labelled)[:2])
+        worst = left[int(errors[left].argmax())]
+        more = [
+            self.each(*self.fit(some)[:2])[worst] for some in ([*labelled, worst], list(range(len(self))))
+        ]
+        above = self.train.energies[worst] - self.train.energies.min()
+        return Floor(float(above), float(errors[worst]), *map(float, more))
 
     def informed(self, labelled: list[int], arm: str) -> list[int]:
         """What the selection makers choose, with rows that are kept instead of computed again."""
@@ -132,7 +167,7 @@ class Pool:
             sum((r := self.triangles[i] / loose).T @ r for i, loose in zip(labelled, looseness, strict=True)),
             self.prior.log_precision(fit.theta),
         )
-        left = sorted(set(range(len(self))) - set(labelled))
+        left = self.left(labelled)
         expected = np.array([block.energy @ fit.coefficients for block in self.train.blocks]) + e0
         above = np.clip(expected - self.train.energies[labelled].min(), 0.0, None)
         expected_looseness = np.minimum(1.0 + above / ENERGY_SCALE, looseness.max())
@@ -161,15 +196,15 @@ class Pool:
         return taken[len(labelled) :]
 
 
-def learn(pool: Pool, arm: str, seed: int, most: int) -> dict[int, Errors]:
-    """Errors of one arm and seed by number of labels."""
+def learn(pool: Pool, arm: str, seed: int, most: int) -> tuple[dict[int, Errors], Floor]:
+    """Errors of one arm and seed by number of labels, and the floor at the end."""
     order = np.random.default_rng(seed).permutation(len(pool)).tolist()
     labelled, found = order[:START], {}
     while True:
         if len(labelled) in MARKS:
             found[len(labelled)] = pool.errors(labelled)
         if len(labelled) >= most:
-            return found
+            return found, pool.floor(labelled)
         if arm == "random":
             labelled = order[: len(labelled) + BATCH]
         elif arm == "farthest":
@@ -195,10 +230,22 @@ def main() -> None:
     record = Record(name, "Errors against number of labels", given.out, seeds)
     for element in given.elements:
         pool = Pool(given.folder, element, given.functions)
-        curves = {
-            arm: [learn(pool, arm, seed, given.labels) for seed in range(given.seeds)] for arm in given.arms
-        }
+        curves, floors = {}, {}
+        for arm in given.arms:
+            learned = [learn(pool, arm, seed, given.labels) for seed in range(given.seeds)]
+            curves[arm], floors[arm] = ([pair[k] for pair in learned] for k in (0, 1))
+            print(f"{element} {arm}: worst {floors[arm]}", flush=True)
         write(record, pool, element, curves)
+        header = ["choice", "eV/atom above the lowest", "without its label", "with it", "whole pool labelled"]
+        rows = [[arm, *Floor.middle(some)] for arm, some in floors.items()]
+        record.table(header, rows, f"The worst structure at {given.labels} labels: its force RMSE in eV/Å.")
+        hardest = np.sort(pool.each(*pool.fit(list(range(len(pool))))[:2]))[::-1]
+        if given.labels < len(hardest):
+            record.say(
+                f"By the fit to the whole pool the {given.labels} structures that are fitted worst have "
+                f"{hardest[0]:.3f} to {hardest[given.labels - 1]:.3f} eV/Å, "
+                f"the next {hardest[given.labels]:.3f}."
+            )
 
 
 def write(record: Record, pool: Pool, element: str, curves: dict[str, list[dict[int, Errors]]]) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
+from threadpoolctl import threadpool_limits
 
 from mlip_autopipec.ace import (
     RISES_BELOW,
@@ -174,6 +176,20 @@ def test_blocks_on_all_cores_are_those_one_by_one(design, structures):
         assert (block.energy == alone.energy).all()
         assert (block.forces == alone.forces).all()
         assert (block.stress is None) == (alone.stress is None)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_rows_are_computed_in_as_many_threads_as_blas_may_use(structures, n_threads):
+    found = set()
+
+    class Noting(DesignMatrix):
+        def block(self, atoms, *, stress=True):
+            found.add(threading.get_ident())
+            return super().block(atoms, stress=stress)
+
+    with threadpool_limits(n_threads, "blas"):
+        list(Noting(build_basis(SPEC)).blocks(structures, [True] * len(structures)))
+    assert 1 <= len(found) <= n_threads
 
 
 def test_a_quaternary_basis_has_as_many_functions_of_each_element_as_asked():

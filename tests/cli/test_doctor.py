@@ -12,19 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from mlip_autopipec.cli.doctor import PROBES, Machine, examine
-from mlip_autopipec.cli.doctor.storage import file_system
-from mlip_autopipec.errors import StoreError
 from mlip_autopipec.oracle.qe_programs import pseudopotential_folder, which_pseudo_dir
 from mlip_autopipec.settings import Settings, home
 
 MLIP_AUTO = str(Path(sys.executable).with_name("mlip-auto"))
 TESTS = Path(__file__).parents[1]
-MOUNTS = """\
-22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw
-40 22 0:45 / /home rw,relatime shared:20 - nfs4 server:/home rw,vers=4.2
-41 40 0:46 / /home/my\\040data rw shared:21 - lustre mds@tcp:/scratch rw
-42 22 0:47 / /tmp rw shared:22 - tmpfs tmpfs rw
-"""
 
 
 @pytest.fixture
@@ -37,7 +29,7 @@ def machine(tmp_path, monkeypatch):
         scratch = tmp_path / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        mounts = settings.pop("mounts", Path("/proc/self/mountinfo"))
+        mounts = settings.pop("mounts", Path("/proc/self/mounts"))
         run = settings.pop("run", tmp_path / "run")
         return Machine(Settings(**settings), tmp_path / "home", run, scratch, mounts)
 
@@ -269,21 +261,13 @@ def test_a_database_that_does_not_answer(machine):
     assert "secret" not in said
 
 
-@pytest.mark.parametrize(
-    ("folder", "kind"),
-    [("/home/me", "nfs4"), ("/home/my data/x", "lustre"), ("/tmp/x", "tmpfs"), ("/homes", "ext4")],
-)
-def test_the_file_system_of_a_folder(folder, kind):
-    assert file_system(Path(folder), MOUNTS).kind == kind
-
-
 def test_disks_that_are_shared_volatile_or_read_only(machine, tmp_path):
-    table = tmp_path / "mountinfo"
-    table.write_text(f"1 1 8:2 / {tmp_path} rw shared:1 - nfs4 server:/x rw\n")
+    table = tmp_path / "mounts"
+    table.write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
     state, said = found("disk", machine(mounts=table))
     assert state == "broken"
     assert "SQLite's log does not work on nfs4" in said
-    table.write_text(f"1 1 8:2 / {tmp_path} rw shared:1 - tmpfs tmpfs rw\n")
+    table.write_text(f"tmpfs {tmp_path} tmpfs rw 0 0\n")
     state, said = found("disk", machine(mounts=table))
     assert (state, "gone after a restart" in said) == ("warning", True)
     state, said = found("disk", machine(run=Path("/proc/run")))
@@ -291,9 +275,11 @@ def test_disks_that_are_shared_volatile_or_read_only(machine, tmp_path):
     assert "/proc cannot be written" in said
 
 
-def test_a_table_that_does_not_tell():
-    with pytest.raises(StoreError, match="no file system is known for /x"):
-        file_system(Path("/x"), "")
+def test_a_table_that_does_not_tell(machine, tmp_path):
+    (tmp_path / "mounts").touch()
+    state, said = found("disk", machine(mounts=tmp_path / "mounts"))
+    assert state == "broken"
+    assert "no file system is known for" in said
 
 
 def call(*words, cwd, **env):

@@ -13,8 +13,8 @@ from jobflow import Flow
 import mlip_autopipec
 from mlip_autopipec.execution.launchpad import campaign_jobs, open_launchpad, put
 from mlip_autopipec.flows.identity import identify
-from mlip_autopipec.settings import ROLES
-from mlip_autopipec.store import load_output, open_store
+from mlip_autopipec.settings import ROLES, Settings
+from mlip_autopipec.store import find_outputs, load_output, open_store
 
 HERE = Path(__file__).parent
 EXECUTION = HERE.parent / "execution"
@@ -68,6 +68,44 @@ class Watch(threading.Thread):
                     states.append(state)
 
 
+class Killer(threading.Thread):
+    """Cancels a queue job in the middle of a label, and has FireWorks notice it."""
+
+    def __init__(self, environment, folder):
+        super().__init__(daemon=True)
+        self.environment, self.folder, self.victim, self.told = environment, folder, None, ""
+        self.pad = folder / "cluster" / "my_launchpad.yaml"
+
+    def run(self):
+        wait_for((self.folder / "launches" / "other").exists)
+        with open_launchpad(self.pad) as pad:
+            wait_for(lambda: self._strike(pad), seconds=900)
+        words = ["lpad", "-l", str(self.pad), "detect_lostruns", "--time", "40", "--rerun"]
+
+        def noticed():
+            self.told += run(words, self.environment, cwd=self.folder).stdout
+            return f"[{self.victim}]" in self.told.replace(" ", "")
+
+        wait_for(noticed)
+
+    def _strike(self, pad):
+        found = pad.fireworks.find_one(
+            {"state": "RUNNING", "spec._category": "oracle"}, {"fw_id": 1, "launches": 1}
+        )
+        if found is None:
+            return False
+        launch = pad.launches.find_one({"launch_id": found["launches"][-1]})
+        (number,) = {
+            state["reservation_id"] for state in launch["state_history"] if "reservation_id" in state
+        }
+        run(["scancel", number], self.environment)
+        wait_for(lambda: number not in run(["squeue", "-h", "-o", "%i"], self.environment).stdout.split())
+        time.sleep(1.0)
+        state = pad.fireworks.find_one({"fw_id": found["fw_id"]}, {"state": 1})["state"]
+        self.victim = found["fw_id"] if state == "RUNNING" else None  # it had ended before
+        return self.victim is not None
+
+
 @pytest.fixture
 def environment(slurm, mongo_server, tmp_path):
     mongo = mongo_server.uri().rstrip("/")
@@ -94,11 +132,13 @@ def test_scripts_for_pbs_are_run(environment, tmp_path):
 
 
 def test_the_tutorial_runs_a_campaign_by_qlaunch(environment, tmp_path):
-    """The same potential as `mlip-auto run`, each label once, each role by its own launcher."""
+    """The same potential as `mlip-auto run`, each label once, each role by its launcher; one is killed."""
     folder = ROOT / "tutorials" / "04_qlaunch"
     shutil.copy(folder / "config.yaml", tmp_path)
     watch = Watch(environment)
     watch.start()
+    killer = Killer(environment, tmp_path)
+    killer.start()
     done = run(["bash", str(folder / "commands.sh")], environment, cwd=tmp_path, timeout=2400)
     watch.ended.set()
     print(done.stdout)
@@ -106,9 +146,14 @@ def test_the_tutorial_runs_a_campaign_by_qlaunch(environment, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "is there already, from job 1 on; nothing was changed" in done.stdout
     assert "the potential passed the validation" in done.stdout
+    with open_launchpad(killer.pad) as pad:
+        killed = pad.get_fw_by_id(killer.victim)
+    print(killer.told)
+    assert (killed.state, len(killed.launches) + len(killed.archived_launches)) == ("COMPLETED", 2)
     names = {role: launched(tmp_path / "launches" / role) for role in ROLES}
     labels = names["oracle"]
     assert len(labels) > 20
+    assert len(labels) - 1 == len(set(labels_stored(tmp_path, environment)))
     assert {name.split("_")[0] for name in labels} == {"label"}
     assert set(names["training"]) == {"fit_linear_ace"}
     assert {name.rpartition("_")[0] for name in names["exploration"]} == {"explore_by_lammps"}
@@ -116,6 +161,15 @@ def test_the_tutorial_runs_a_campaign_by_qlaunch(environment, tmp_path):
     assert there.returncode == 0, there.stdout + there.stderr
     potentials = [tmp_path / name / "potential" / "potential.yace" for name in ("run", "local")]
     assert potentials[0].read_bytes() == potentials[1].read_bytes()
+    settings = [path.with_name("reproduce.yaml").read_text() for path in potentials]
+    assert settings[0] == settings[1]
+
+
+def labels_stored(folder, environment):
+    """Ids of the labels that the campaign has, of training and validation."""
+    settings = Settings(store_uri=environment["MONGO"])
+    with open_store(folder / "run", settings) as store:
+        return [out.uuid for out in find_outputs(store) if "label" in out.metadata]
 
 
 def launched(folder):

@@ -7,10 +7,10 @@ import pytest
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
-from mlip_autopipec.ace import AceCalculator
+from mlip_autopipec.ace import AceCalculator, load_error_model
 from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
 from mlip_autopipec.errors import CalculationError, ConfigError, StructureError
-from mlip_autopipec.schemas import AtomicStructure
+from mlip_autopipec.schemas import AtomicStructure, ErrorLimit
 from mlip_autopipec.testing import maker_unchanged
 from mlip_autopipec.training import LinearAceFitMaker
 
@@ -134,16 +134,35 @@ def test_gamma_halts_the_walk_and_a_refit_goes_on_from_the_same_frame(walk, walk
     assert (again.certain.audit, again.certain.gamma) == (True, again.thermo.gamma[-1])
 
 
-def test_another_limit_of_gamma_takes_the_place_of_the_rules(
+def test_halts_are_lifted_where_the_forces_are_good_enough(
     walk, walker, copper, crystal, tmp_path, monkeypatch
 ):
-    maker = LammpsMDMaker(stop_rule=StopRule(gamma=90.0, temperature_ratio=50), gamma_every=2)
+    maker = LammpsMDMaker(stop_rule=StopRule(gamma=2.5, temperature_ratio=50), gamma_every=2)
     monkeypatch.chdir(tmp_path)
-    run = maker.make.original(maker, copper, walker(2500.0, 400), crystal, gamma_limit=2.5)
-    assert (run.end_reason, run.gamma_limit) == ("gamma", 2.5)
-    assert run.gamma_max > 2.5 >= max(run.thermo.gamma[:-1])
-    assert maker.stop_rule.gamma == 90.0
-    assert maker.stop_rule.at(0.3).gamma == 2.0
+    hot = walker(2500.0, 400)
+    alone = maker.make.original(maker, copper, hot, crystal)
+    assert (alone.end_reason, alone.lifted, alone.force_error) == ("gamma", [], None)
+
+    strict = maker.make.original(maker, copper, hot, crystal, limit=ErrorLimit(scale=2, tolerated_error=1e-9))
+    assert (strict.end_step, strict.lifted) == (alone.end_step, [])
+    errors = load_error_model(copper, tmp_path)
+    scale = max(2.0, errors.posterior.scale)
+    estimate = scale * errors.force_deviations(strict.final.to_ase()).max()
+    assert strict.force_error == pytest.approx(estimate)
+
+    tolerated = 1.5 * estimate
+    run = maker.make.original(
+        maker, copper, hot, crystal, limit=ErrorLimit(scale=2, tolerated_error=tolerated)
+    )
+    assert run.lifted[0].step == alone.end_step
+    assert run.lifted[0].force_error == pytest.approx(estimate)
+    assert all(halt.force_error <= tolerated for halt in run.lifted)
+    assert run.start_step == 0 < alone.end_step < run.end_step
+    assert run.thermo.step == list(range(0, run.end_step + 1, 2))
+    assert run.thermo.gamma[: len(alone.thermo.gamma)] == pytest.approx(alone.thermo.gamma)
+    assert run.gamma_max == max(run.thermo.gamma)
+    assert [f.required for f in run.frames if f.detail.endswith(f"step {alone.end_step}")] in ([], [False])
+    assert maker.stop_rule.gamma == 2.5
 
 
 def test_only_the_largest_grades_are_kept(walk, walker):

@@ -66,13 +66,13 @@ def test_gamma_is_calibrated_by_the_potential_that_walked(maker):
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
-def test_walks_halt_at_the_calibrated_grade_if_asked_to(maker, calibrated):
+def test_halts_may_be_lifted_once_labels_have_shown_what_the_estimate_is_worth(maker, calibrated):
     maker = replace(maker, calibrated=calibrated)
-    assert stages(maker._exploration(state(1), None))["explore"].function_kwargs["gamma_limit"] is None
+    assert stages(maker._exploration(state(1), None))["explore"].function_kwargs["limit"] is None
     made = stages(maker._generation(state(1), ["run"], []))
-    limit = made["explore"].function_kwargs["gamma_limit"]
+    limit = made["explore"].function_kwargs["limit"]
     if calibrated:
-        assert limit == made["calibrate"].output.threshold
+        assert limit == made["calibrate"].output.limit
     else:
         assert limit is None
 

@@ -13,6 +13,7 @@ from mlip_autopipec.flows.progress import LoopLimits
 from mlip_autopipec.flows.validate import ValidationMaker
 from mlip_autopipec.schemas import (
     Check,
+    EosCurve,
     EosDoc,
     EosFit,
     ErrorStatistics,
@@ -49,12 +50,16 @@ def validation(*checks):
         checks=list(checks),
         held_out=HeldOutDoc(errors=errors, parity=[], checks=[]),
         eos=EosDoc(
-            formula="Cu",
-            volumes=[],
-            energies_reference=[],
-            energies_predicted=[],
-            reference=fit,
-            predicted=fit,
+            curves=[
+                EosCurve(
+                    formula="Cu",
+                    volumes=[],
+                    energies_reference=[],
+                    energies_predicted=[],
+                    reference=fit,
+                    predicted=fit,
+                )
+            ],
             checks=[],
         ),
         stability=StabilityDoc(

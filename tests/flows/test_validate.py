@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from jobflow import Flow, job, run_locally
 
@@ -37,7 +37,7 @@ CRYSTAL = AtomicStructure.from_ase(bulk("Cu", a=3.7, cubic=True))
 
 @pytest.fixture(scope="module")
 def eos_labels():
-    return label_batch(eos_structures(CRYSTAL, 7, 0.05), EMT())
+    return label_batch(eos_structures([CRYSTAL], 7, 0.05), EMT())
 
 
 def test_properties_are_those_of_the_crystal_where_the_oracle_has_its_minimum(eos_labels):
@@ -63,6 +63,20 @@ def test_the_ceiling_drops_what_does_not_fit_and_says_so(eos_labels):
     assert costs[1].estimated_time == pytest.approx(each * 64**2)
     empty = eos_labels.model_copy(update={"labels": []})
     assert asked_cells(makers[:1], crystal, empty, 40)[1][0].estimated_time is None
+
+
+def test_further_crystals_that_are_periodic_have_an_equation_of_state():
+    bcc = AtomicStructure.from_ase(bulk("Cu", "bcc", a=2.9))
+    slab = AtomicStructure.from_ase(fcc111("Cu", (1, 1, 2)))
+    maker = ValidationMaker(checks=(), n_held_out=4)
+    assert maker.phases([CRYSTAL, slab, bcc]) == [CRYSTAL, bcc]
+    assert maker.most_labels([CRYSTAL, slab, bcc]) == 4 + 2 * 7
+    assert replace(maker, n_phases=1).most_labels([CRYSTAL, slab, bcc]) == 4 + 7
+    planned = maker.plan.original(maker, [CRYSTAL, slab, bcc], [])
+    assert sorted({c.group for c in planned.candidates if c.origin == "eos"}) == [
+        "crystal 001",
+        "crystal 002",
+    ]
 
 
 # A check whose package is not there

@@ -14,6 +14,7 @@ from mlip_autopipec.schemas import (
     CampaignDoc,
     Check,
     CoreRepulsion,
+    EosCurve,
     EosDoc,
     EosFit,
     ErrorStatistics,
@@ -257,12 +258,16 @@ def validation(held_out_ids=("h1",), verdict="pass", checks=None):
             checks=[],
         ),
         eos=EosDoc(
-            formula="Cu2",
-            volumes=volumes,
-            energies_reference=[-3.4, -3.5, -3.5, -3.4],
-            energies_predicted=[-3.401, -3.501, -3.501, -3.401],
-            reference=fit,
-            predicted=fit,
+            curves=[
+                EosCurve(
+                    formula="Cu2",
+                    volumes=volumes,
+                    energies_reference=[-3.4, -3.5, -3.5, -3.4],
+                    energies_predicted=[-3.401, -3.501, -3.501, -3.401],
+                    reference=fit,
+                    predicted=fit,
+                )
+            ],
             checks=[],
         ),
         stability=StabilityDoc(

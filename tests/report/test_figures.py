@@ -76,7 +76,7 @@ def test_the_label_of_a_dimer_is_set_against_the_curve(store, finished):
 
 
 def test_the_fitted_curve_has_its_minimum_and_curvature(store, finished):
-    fit = read_campaign(store).validation.eos.reference
+    fit = read_campaign(store).validation.eos.curves[0].reference
     v = fit.v0 + np.array([-1e-3, 0.0, 1e-3])
     low, least, high = figures_potential._birch_murnaghan(fit, v)
     assert least == pytest.approx(fit.e0)

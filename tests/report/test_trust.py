@@ -1,8 +1,8 @@
 """What gamma was worth, in the report."""
 
-from mlip_autopipec.report import read_campaign, report_page
+from mlip_autopipec.report import read_campaign, report_page, summary_text
 from mlip_autopipec.report.trust import calibration_figure
-from mlip_autopipec.schemas import GammaCalibrationDoc, ReplayedFrame
+from mlip_autopipec.schemas import ErrorLimit, GammaCalibrationDoc, LiftedHalt, ReplayedFrame
 
 
 def calibration(**update):
@@ -46,6 +46,8 @@ def test_the_page_says_what_gamma_was_worth(store, write, docs, generation_zero)
     assert "1 of 4 (between 1% and 81%, 95 %)" in page
     assert "0.3 eV/Å (2, before they were learned)" in page
     assert "0.1 eV/Å (1, before they were learned)" in page
+    assert "0; too few labels to know what the estimate" in page
+    assert "by gamma alone (too few labels yet" in summary_text(read_campaign(store))
     assert "12.34" in page
     assert "0.9876" in page
 
@@ -56,3 +58,12 @@ def test_what_is_not_known_is_not_said(store, write, generation_zero):
     page = report_page(read_campaign(store))
     assert "not enough atoms to say" in page
     assert "no audit yet" in page
+
+
+def test_lifted_halts_are_counted_with_their_limit(store, write, docs, generation_zero):
+    write(calibration(limit=ErrorLimit(scale=3.14, tolerated_error=0.2)), "calibrate", 1)
+    halt = LiftedHalt(step=40, gamma=12.0, force_error=0.1)
+    write(docs.walk(0, start=60).model_copy(update={"lifted": [halt, halt]}), "explore", 1)
+    campaign = read_campaign(store)
+    assert "2 (limit 0.2 eV/Å, estimate 3.1 standard deviations)" in report_page(campaign)
+    assert "2 halts lifted as good enough" in summary_text(campaign)

@@ -8,7 +8,7 @@ import pytest
 from monty.json import MontyDecoder
 
 from mlip_autopipec.errors import StoreError
-from mlip_autopipec.schemas import Document, LabelDoc
+from mlip_autopipec.schemas import Document, EosDoc, LabelDoc
 
 OLD = json.loads((Path(__file__).parents[1] / "data" / "documents" / "label_version_1.json").read_text())
 
@@ -43,6 +43,15 @@ def test_migrations_follow_one_another():
     assert ThirdDoc.model_validate({"schema_version": 1, "size": 0.5}).length == 5.0
     assert ThirdDoc.model_validate({"schema_version": 2, "length": 0.5}).length == 5.0
     assert ThirdDoc(length=5.0).model_dump() == {"schema_version": 3, "length": 5.0}
+
+
+def test_an_equation_of_state_of_the_first_version_is_the_first_crystal():
+    fit = {"v0": 11.6, "e0": -3.5, "b0": 134.0, "b0_prime": 5.0}
+    energies = {"energies_reference": [-3.4, -3.5], "energies_predicted": [-3.4, -3.5]}
+    old = {"formula": "Cu4", "volumes": [11.0, 12.0], **energies, "reference": fit, "predicted": fit}
+    found = EosDoc.model_validate({"schema_version": 1, **old, "checks": []})
+    assert found.curves[0].model_dump() == {**old, "phase": ""}
+    assert (found.notes, found.checks) == ([], [])
 
 
 def test_what_is_newer_or_unknown_is_refused():

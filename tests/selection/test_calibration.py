@@ -1,10 +1,13 @@
 """Gamma against true force errors: by hand, over generations, and with audits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from mlip_autopipec.ace import load_error_model
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.selection import GammaCalibrationMaker
 from mlip_autopipec.testing import label_batch
@@ -55,6 +58,28 @@ def test_errors_grow_with_gamma_and_the_threshold_divides_them(copper_ace, batch
     assert GammaCalibrationMaker(tolerated_error=1e3).calibrate(copper_ace, batch).threshold is None
 
 
+def test_the_estimate_is_scaled_by_the_latest_structures(copper, copper_ace, batch, tmp_path):
+    errors = load_error_model(copper, tmp_path)
+    maker = GammaCalibrationMaker(n_recent=4, tolerated_error=0.15)
+    assert GammaCalibrationMaker().calibrate(copper_ace, batch).limit is None
+    few = batch.model_copy(update={"labels": batch.labels[:2]})
+    first = maker.calibrate(copper_ace, few, None, errors)
+    assert (len(first.ratios), first.limit) == (2, None)
+    found = maker.calibrate(copper_ace, batch, first, errors)
+    assert len(found.ratios) == 4
+    assert found.limit is None  # of 16 atoms
+    more = maker.calibrate(copper_ace, batch, None, errors)
+    found = replace(maker, n_recent=9).calibrate(copper_ace, batch, more, errors)
+    label = batch.labels[-1].label
+    deviations = errors.force_deviations(label.structure.to_ase())
+    assert found.ratios[-1] == pytest.approx(np.array(found.force_error[-4:]) / deviations)
+    assert found.limit.tolerated_error == 0.15
+    ratios = np.sort(np.concatenate(found.ratios))
+    assert found.limit.scale == ratios[int(np.ceil(0.9 * 37)) - 1]
+    broken = found.model_copy(update={"ratios": [[float("inf")] * 4] * 9})
+    assert replace(maker, n_recent=9).calibrate(copper_ace, few, broken, errors).limit is None
+
+
 def test_generations_add_up_and_the_latest_stay(copper_ace, batch):
     maker = GammaCalibrationMaker(max_atoms=50)
     first = maker.calibrate(copper_ace, batch)
@@ -93,7 +118,9 @@ def test_only_what_a_walk_met_counts(copper_ace, copper_batch):
     assert found.missed_share == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("key", "value"), [("level", 1.0), ("level", 0.0), ("tolerated_error", 0.0)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("level", 1.0), ("level", 0.0), ("tolerated_error", 0.0), ("n_recent", 2)]
+)
 def test_settings_that_mean_nothing_are_refused(key, value):
     with pytest.raises(ConfigError, match=f"'{key}' must"):
         GammaCalibrationMaker(**{key: value})

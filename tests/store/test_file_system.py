@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mlip_autopipec.store.connection import open_file
-from mlip_autopipec.store.file_system import network_file_system
+from mlip_autopipec.store.file_system import FileSystem, file_system, network_file_system
 
 MOUNTS = r"""/dev/sda / ext4 rw 0 0
 server:/home /home nfs4 rw,vers=4.2 0 0
@@ -29,9 +29,18 @@ server:/x /mnt/hidden nfs rw 0 0
         ("/homes/run", None),
     ],
 )
-def test_network_file_systems_are_known(path, kind):
-    assert network_file_system(Path(path), MOUNTS) == kind
-    assert network_file_system(Path(path), "") is None
+def test_network_file_systems_are_known(path, kind, tmp_path):
+    mounts = tmp_path / "mounts"
+    assert network_file_system(Path(path), mounts) is None
+    mounts.write_text(MOUNTS)
+    assert network_file_system(Path(path), mounts) == kind
+
+
+def test_the_file_system_is_that_of_the_last_and_longest_mount(tmp_path):
+    (tmp_path / "mounts").write_text(MOUNTS)
+    assert file_system(Path("/mnt/hidden/run"), tmp_path / "mounts") == FileSystem(
+        Path("/mnt/hidden"), "ext4"
+    )
 
 
 def test_this_disk_is_local(tmp_path):

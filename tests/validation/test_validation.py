@@ -20,6 +20,7 @@ from mlip_autopipec.validation import (
     StabilityMaker,
     check,
     eos_structures,
+    of_each_crystal,
     worst,
 )
 
@@ -86,7 +87,7 @@ def test_no_checks_have_no_verdict():
 
 
 def test_eos_structures_are_even_strains():
-    found = eos_structures(CRYSTAL, 5, 0.04)
+    found = eos_structures([CRYSTAL], 5, 0.04)
     volumes = [c.structure.to_ase().get_volume() for c in found]
     assert (np.array(volumes) / CRYSTAL.to_ase().get_volume()) ** (1 / 3) - 1 == pytest.approx(
         np.linspace(-0.04, 0.04, 5)
@@ -96,17 +97,18 @@ def test_eos_structures_are_even_strains():
 
 @pytest.fixture(scope="module")
 def eos_batch():
-    return label_batch(eos_structures(CRYSTAL, 7, 0.04), EMT())
+    return label_batch(eos_structures([CRYSTAL], 7, 0.04), EMT())
 
 
 def test_eos_agrees_with_the_oracle_and_with_ase(copper, eos_batch):
-    found = make(EosMaker(), copper, eos_batch)
+    doc = make(EosMaker(), copper, eos_batch)
+    (found,) = doc.curves
     energies = [item.label.energy / 4 for item in eos_batch.labels]
     v0, e0, b0 = EquationOfState(found.volumes, energies, eos="birchmurnaghan").fit()
     assert found.reference.v0 == pytest.approx(v0, rel=1e-3)
     assert found.reference.e0 == pytest.approx(e0 - 3.51, abs=1e-3)
     assert found.reference.b0 == pytest.approx(b0 / GPa, rel=0.03)
-    assert [c.verdict for c in found.checks] == ["pass", "pass"]
+    assert [c.verdict for c in doc.checks] == ["pass", "pass"]
     assert found.predicted.v0 == pytest.approx(found.reference.v0, rel=0.01)
     assert found.predicted.b0 == pytest.approx(found.reference.b0, rel=0.08)
     assert found.formula == "Cu4"
@@ -115,7 +117,7 @@ def test_eos_agrees_with_the_oracle_and_with_ase(copper, eos_batch):
 def test_eos_judges_by_percent_of_the_reference(copper, eos_batch):
     found = make(EosMaker(max_volume_error=1e-6, max_bulk_modulus_error=50.0), copper, eos_batch)
     assert [c.verdict for c in found.checks] == ["fail", "pass"]
-    assert found.checks[1].limit == pytest.approx(0.5 * found.reference.b0)
+    assert found.checks[1].limit == pytest.approx(0.5 * found.curves[0].reference.b0)
 
 
 def test_eos_counts_only_its_own_labels(copper, eos_batch, copper_held_out):
@@ -125,9 +127,46 @@ def test_eos_counts_only_its_own_labels(copper, eos_batch, copper_held_out):
 
 def test_eos_that_turns_nowhere_is_an_error(copper):
     compressed = bulk("Cu", a=3.2)
-    batch = label_batch(eos_structures(AtomicStructure.from_ase(compressed), 7, 0.02), EMT())
+    batch = label_batch(eos_structures([AtomicStructure.from_ase(compressed)], 7, 0.02), EMT())
     with pytest.raises(FitError, match="no minimum between"):
         make(EosMaker(), copper, batch)
+
+
+def test_crystals_are_judged_each_and_by_their_order(copper, eos_batch):
+    bcc, salt = (AtomicStructure.from_ase(bulk("Cu", kind, a=a)) for kind, a in (("bcc", 2.94), ("sc", 2.1)))
+    batch = label_batch(eos_structures([CRYSTAL, bcc, salt], 7, 0.04), EMT())
+    assert [len(group) for group in of_each_crystal(batch)] == [7, 7, 7]
+    found = make(EosMaker(max_phase_error=1e-6), copper, batch)
+    assert [curve.formula for curve in found.curves] == ["Cu4", "Cu"]
+    assert [c.name for c in found.checks] == [
+        "equilibrium volume",
+        "bulk modulus",
+        "equilibrium volume of Cu in Im-3m",
+        "bulk modulus of Cu in Im-3m",
+        "energy of Cu in Im-3m above the first",
+    ]
+    fits = [
+        EquationOfState(c.volumes, c.energies_reference, eos="birchmurnaghan").fit() for c in found.curves
+    ]
+    assert found.checks[-1].reference == pytest.approx(fits[1][1] - fits[0][1], abs=1e-4)
+    assert 0.02 < found.checks[-1].reference < 0.05  # eV/atom, bcc above fcc by EMT
+    assert found.checks[-1].verdict == "fail"
+    # Simple cubic copper as dense as that has its minimum elsewhere, by the oracle as well.
+    assert found.notes[0].startswith("Cu in Pm-3m, by the oracle: ")
+
+
+def test_energies_of_other_compositions_are_not_compared(copper, eos_batch):
+    (curve,) = make(EosMaker(), copper, eos_batch).curves
+    assert len(EosMaker()._ordered(curve, curve)) == 1
+    assert EosMaker()._ordered(curve, curve.model_copy(update={"formula": "CuAu"})) == []
+
+
+def test_a_potential_without_a_minimum_fails(copper, eos_batch):
+    (curve,) = make(EosMaker(), copper, eos_batch).curves
+    falling = curve.model_copy(update={"predicted": None, "energies_predicted": [*range(7, 0, -1)]})
+    (found,) = EosMaker()._judged(falling, " of it")
+    assert (found.verdict, found.value) == ("fail", max(curve.volumes))
+    assert "no minimum" in found.reason
 
 
 @pytest.mark.parametrize("n_labels", [0, 3])

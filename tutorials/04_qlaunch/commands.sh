@@ -6,7 +6,8 @@ set -euo pipefail
 # Once for a cluster: FireWorks' files, one folder a role. Then edit them: partition, account, modules.
 mlip-auto init --hpc slurm --uri "$MONGO/fireworks"
 export FW_CONFIG_FILE=$PWD/cluster/FW_config.yaml
-sed -i 's/^\(QUEUE_UPDATE_INTERVAL\): 5/\1: 1/' cluster/FW_config.yaml # a small Slurm is quick to see a job
+# Not on a large one: this Slurm is quick to see a job, and its jobs give a sign of life every 5 s.
+sed -i 's/^\(QUEUE_UPDATE_INTERVAL\): 5/\1: 1/; s/^\(PING_TIME_SECS\): 300/\1: 5/' cluster/FW_config.yaml
 
 # The results go to the same server. The workers must see the same setting: Slurm passes it on.
 export MLIP_AUTO_STORE_URI=$MONGO

@@ -24,7 +24,13 @@ from mlip_autopipec.ace.design import (
 from mlip_autopipec.ace.environment import environment
 from mlip_autopipec.ace.files import PotentialFiles, compare_files, write_potential
 from mlip_autopipec.ace.neighbours import Bonds, bonds, closest_pair, nearest_distance, shortest_distances
-from mlip_autopipec.ace.potential import AceCalculator, AcePotential, Evaluation, load_potential
+from mlip_autopipec.ace.potential import (
+    AceCalculator,
+    AcePotential,
+    Evaluation,
+    load_error_model,
+    load_potential,
+)
 from mlip_autopipec.ace.uncertainty import ForceErrorModel, Posterior
 
 __all__ = [
@@ -62,6 +68,7 @@ __all__ = [
     "grade",
     "import_pyace",
     "lammps_lines",
+    "load_error_model",
     "load_potential",
     "nearest_distance",
     "row_weights",

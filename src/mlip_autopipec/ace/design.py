@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from mlip_autopipec.ace.kernel import Rows, compute_rows
 from mlip_autopipec.ace.tables import channels, function_table, neighbour_table, radial_table
@@ -199,7 +200,9 @@ class DesignMatrix:
         )
 
     def blocks(self, structures: Sequence[Atoms], stress: Sequence[bool]) -> Iterator[DesignBlock]:
-        """Compute the rows of many structures on all cores, in order, a few at a time.
+        """Compute the rows of many structures in threads, in order, a few at a time.
+
+        There are as many as numerical libraries may use, which is for the process that runs a job to say.
 
         Parameters
         ----------
@@ -213,7 +216,7 @@ class DesignMatrix:
         DesignBlock
             Rows of the next structure.
         """
-        n_threads = len(os.sched_getaffinity(0))
+        n_threads = _n_threads()
         with ThreadPoolExecutor(n_threads) as pool:
             waiting: deque[Future[DesignBlock]] = deque()
             for atoms, stressed in zip(structures, stress, strict=True):
@@ -248,3 +251,10 @@ class DesignMatrix:
     def _rows(self, atoms: Atoms, *, gradients: bool) -> Rows:
         bonds = neighbour_table(atoms, self._elements, self.cutoff)
         return Rows(*compute_rows(*bonds, self._radial, self._table, gradients))
+
+
+def _n_threads() -> int:
+    """Return the threads of BLAS, at most one a core: OMP_NUM_THREADS and the like have set it."""
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    n_cores = len(os.sched_getaffinity(0))
+    return min([n_cores, *pools])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mlip_autopipec.ace.baseline import BaselineRecord, PairBaseline
 from mlip_autopipec.ace.basis import import_pyace
 from mlip_autopipec.ace.environment import environment
-from mlip_autopipec.ace.uncertainty import ForceErrorModel
+from mlip_autopipec.ace.uncertainty import ForceErrorModel, Posterior
 from mlip_autopipec.errors import CalculationError, FitError
 
 Array = NDArray[np.float64]
@@ -190,6 +190,31 @@ def load_potential(record: PotentialRecord, directory: Path) -> AcePotential:
     baseline = None if record.baseline is None else PairBaseline.from_record(record.baseline)
     active_set = yaml.with_suffix(".asi")
     return AcePotential(yaml, active_set if active_set.is_file() else None, baseline)
+
+
+def load_error_model(record: PotentialRecord, directory: Path) -> ForceErrorModel | None:
+    """Write a potential's files and load what estimates its errors.
+
+    Parameters
+    ----------
+    record
+        The potential's document.
+    directory
+        Where its files are written; it must exist.
+
+    Returns
+    -------
+    ForceErrorModel or None
+        None if the potential came without a posterior, as one of pacemaker does.
+
+    Raises
+    ------
+    FitError
+        A file is broken.
+    """
+    yaml = record.write(directory)
+    posterior = yaml.with_suffix(".posterior.npz")
+    return ForceErrorModel(yaml, Posterior.read(posterior)) if posterior.is_file() else None
 
 
 class AceCalculator(Calculator):

@@ -132,9 +132,24 @@ class ForceErrorModel:
         numpy.ndarray
             In eV/Å, shape ``(n_atoms,)``.
         """
+        return self.posterior.scale * self.force_deviations(atoms)
+
+    def force_deviations(self, atoms: Atoms) -> Array:
+        """Give the standard deviation of each atom's force, noise included (not calibrated).
+
+        Parameters
+        ----------
+        atoms
+            The structure.
+
+        Returns
+        -------
+        numpy.ndarray
+            Root of the sum over the three components in eV/Å, shape ``(n_atoms,)``.
+        """
         rows = self._design.block(atoms, stress=False).forces
         spread = np.square(rows @ self.posterior.covariance_factor).sum(axis=1).reshape(-1, 3).sum(axis=1)
-        return np.asarray(self.posterior.scale * np.sqrt(spread + 3.0 * self.posterior.force_noise**2))
+        return np.asarray(np.sqrt(spread + 3.0 * self.posterior.force_noise**2))
 
     def energy_error(self, atoms: Atoms) -> float:
         """Posterior standard deviation of the energy, from the coefficients alone (not calibrated).

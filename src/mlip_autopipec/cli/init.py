@@ -48,7 +48,6 @@ training:
   tune: true                        # radial functions, cut-off and size by the evidence
 exploration:
   n_steps: 20000
-  calibrated: true                  # halt where forces become too wrong
 active_learning:
   max_labels: 600
   quiet_rounds: 3

@@ -35,6 +35,7 @@ _CONFIG = Template("""\
 LAUNCHPAD_LOC: $folder/my_launchpad.yaml
 QUEUE_UPDATE_INTERVAL: 5       # s between two submissions; the queue must have noticed the first
 RAPIDFIRE_SLEEP_SECS: 30       # s between two looks of `qlaunch rapidfire` at the LaunchPad
+PING_TIME_SECS: 300            # s between two signs of life of a job; see detect_lostruns
 PRINT_FW_JSON: false           # no copy of each job in its folder; offline mode writes one anyway
 """)
 _WORKER = Template("""\

@@ -109,7 +109,7 @@ def _largest(jobs: Sequence[JobForecast], new: Plan) -> int:
     ended = any(job.name == "conclude" for job in jobs)
     loop = 0 if ended else max(0, maker.limits.max_labels - known["label"])
     validation = maker.validation_maker
-    judged = 0 if known["validate"] else validation.most_labels(new.structures[0])
+    judged = 0 if known["validate"] else validation.most_labels(new.structures)
     # A repaired potential is judged by the same labels, but for the ends of its new walks.
     again = 0 if ended else maker.limits.max_repairs * validation.n_walked
     return loop + judged + again

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 from jobflow import JobStore
 
+from mlip_autopipec.flows.reproduce import copy_reproduction
 from mlip_autopipec.report import read_campaign, write_report
 from mlip_autopipec.report.release import release
 from mlip_autopipec.store import open_existing
@@ -42,7 +43,8 @@ def _deliver(store: JobStore, folder: Path) -> None:
     if end.verdict == "fail":
         typer.echo("the potential failed its validation and is not released; `run --force-release` does it.")
         return
-    for path in release(store, end, folder):
+    written = release(store, end, folder)
+    for path in [*written, *copy_reproduction(folder.parent, folder)]:
         typer.echo(f"wrote {path}")
 
 

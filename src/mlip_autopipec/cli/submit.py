@@ -8,6 +8,7 @@ from mlip_autopipec.cli.check import ready_plan
 from mlip_autopipec.cli.run import make_folder
 from mlip_autopipec.execution.launchpad import Note, Submission, note_submission, open_launchpad, put
 from mlip_autopipec.flows.identity import identify
+from mlip_autopipec.flows.reproduce import write_reproduction
 from mlip_autopipec.settings import get_settings
 from mlip_autopipec.store import open_store
 
@@ -32,8 +33,10 @@ def submit_campaign(config: Path, directory: Path, launchpad: Path | None, remot
     settings = get_settings()
     file = launchpad or settings.launchpad
     with open_launchpad(file) as pad:
-        flow = identify(ready_plan(config).flow())
+        plan = ready_plan(config)
+        flow = identify(plan.flow())
         directory = make_folder(directory, config)
+        write_reproduction(plan, directory)
         with open_store(directory, settings) as store:
             queue = {role: needs.queue for role, needs in settings.resources.items()}
             done = put(flow, launchpad=pad, store=store, directory=directory, queue=queue)
@@ -45,9 +48,11 @@ def submit_campaign(config: Path, directory: Path, launchpad: Path | None, remot
 def _submit_remote(config: Path, directory: Path, project: str) -> None:
     from mlip_autopipec.execution.remote import put_remote
 
-    flow = identify(ready_plan(config).flow())
+    plan = ready_plan(config)
+    flow = identify(plan.flow())
     done = put_remote(flow, project)
     directory = make_folder(directory, config)
+    write_reproduction(plan, directory)
     note_submission(directory, Note(flow.uuid, remote=project))
     typer.echo(f"run folder {directory}\nproject {project} of jobflow-remote\n{_told(done)}")
 

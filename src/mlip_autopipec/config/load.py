@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mlip_autopipec.config.models import MLIPConfig, Section
+from mlip_autopipec.config.models import MLIPConfig
+from mlip_autopipec.config.section import Section
 from mlip_autopipec.errors import ConfigError
 
 

@@ -2,7 +2,8 @@
 
 import re
 
-from mlip_autopipec.config.models import MLIPConfig, Section
+from mlip_autopipec.config.models import MLIPConfig
+from mlip_autopipec.config.section import Section
 
 
 def configuration_table() -> str:

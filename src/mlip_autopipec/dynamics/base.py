@@ -7,8 +7,9 @@ from pathlib import Path
 
 from jobflow import Maker, job
 
+from mlip_autopipec.dynamics.lifting import error_estimate, walk_on
 from mlip_autopipec.dynamics.watchdog import StopRule
-from mlip_autopipec.schemas import AtomicStructure, ExplorationDoc, PotentialDoc, Walker
+from mlip_autopipec.schemas import AtomicStructure, ErrorLimit, ExplorationDoc, PotentialDoc, Walker
 
 
 @dataclass
@@ -33,7 +34,7 @@ class ExplorationMaker(Maker, ABC):
         walker: Walker,
         structure: AtomicStructure,
         previous: ExplorationDoc | None = None,
-        gamma_limit: float | None = None,
+        limit: ErrorLimit | None = None,
     ) -> ExplorationDoc:
         """Run one walker with one potential.
 
@@ -47,18 +48,38 @@ class ExplorationMaker(Maker, ABC):
             Where it starts.
         previous
             The exploration whose end it continues from; none to start afresh.
-        gamma_limit
-            Grade that halts it instead of the rule's, e.g. a calibrated one, MaxVol scale.
+        limit
+            Force error that is still good enough, and how to estimate it: a halt by gamma is lifted where the
+            estimate lies below. None to halt by gamma alone.
 
         Returns
         -------
         ExplorationDoc
             The run.
         """
-        maker = self if gamma_limit is None else replace(self, stop_rule=self.stop_rule.at(gamma_limit))
-        run = maker.explore(potential, walker, structure, previous, Path.cwd())
+        run = self.judged(potential, walker, structure, previous, Path.cwd(), limit)
         frames = [frame.model_copy(update={"arm": walker.arm}) for frame in run.frames]
         return run.model_copy(update={"frames": frames})
+
+    def judged(
+        self,
+        potential: PotentialDoc,
+        walker: Walker,
+        structure: AtomicStructure,
+        previous: ExplorationDoc | None,
+        directory: Path,
+        limit: ErrorLimit | None,
+    ) -> ExplorationDoc:
+        """Walk, and lift halts; what :meth:`make` does, without a workflow."""
+
+        def walk(gamma: float | None, before: ExplorationDoc | None) -> ExplorationDoc:
+            maker = self if gamma is None else replace(self, stop_rule=self.stop_rule.at(gamma))
+            return maker.explore(potential, walker, structure, before or previous, directory)
+
+        estimate = None if limit is None else error_estimate(potential, limit, directory)
+        if limit is None or estimate is None:
+            return walk(None, None)
+        return walk_on(walk, estimate, limit.tolerated_error)
 
     def check_elements(self, elements: Sequence[str]) -> None:
         """Check that the settings suit a material, before anything runs.

@@ -1,7 +1,7 @@
 """Adaptive kinetic Monte Carlo by eOn, every force call of its saddle searches watched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -89,7 +89,6 @@ class EonKmcMaker(KmcConditions, Maker):
         potential: PotentialDoc,
         structure: AtomicStructure,
         previous: KmcDoc | None = None,
-        gamma_limit: float | None = None,
         labels: list[LabelBatchDoc] | None = None,
     ) -> KmcDoc:
         """Run with one potential.
@@ -102,8 +101,6 @@ class EonKmcMaker(KmcConditions, Maker):
             Where the trajectory starts: a periodic cell with a defect or a surface.
         previous
             The run whose last state this one continues from, with the same potential or a newer one.
-        gamma_limit
-            Grade that ends a search instead of the rule's, e.g. a calibrated one, MaxVol scale.
         labels
             All labels, those of the frames of the run before among them.
 
@@ -112,8 +109,7 @@ class EonKmcMaker(KmcConditions, Maker):
         KmcDoc
             The run.
         """
-        maker = self if gamma_limit is None else replace(self, stop_rule=self.stop_rule.at(gamma_limit))
-        return maker.explore(potential, structure, previous, Path.cwd(), labels or ())
+        return self.explore(potential, structure, previous, Path.cwd(), labels or ())
 
     def check_engine(self) -> None:
         """Find eOn, without running it.

@@ -9,8 +9,6 @@ from monty.json import MSONable
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.schemas import EndReason
 
-_LOWEST = 2.0  # of a limit that is not the user's own: at 1 begins what the training set holds
-
 
 @dataclass(frozen=True)
 class Signs:
@@ -137,14 +135,14 @@ class StopRule(MSONable):
         Parameters
         ----------
         gamma
-            The new limit, MaxVol scale; at least 2 is taken, for a walk must be able to begin.
+            The new limit, MaxVol scale.
 
         Returns
         -------
         StopRule
             The rule with the new limit.
         """
-        return replace(self, gamma=max(gamma, _LOWEST))
+        return replace(self, gamma=gamma)
 
     def verdict(self, signs: Signs) -> tuple[EndReason, float] | None:
         """Judge one step.

@@ -5,14 +5,12 @@ from the journal and the store, and the flows they had answered with are taken u
 """
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +20,9 @@ from monty.json import MontyEncoder
 
 from mlip_autopipec.errors import ConfigError, OutOfTimeError, StoreError
 from mlip_autopipec.execution.answer import is_stored
-from mlip_autopipec.execution.folder import clear, locked
-from mlip_autopipec.execution.journal import JobFailure, JobGrowth, JobKey, Journal, JournalEntry
+from mlip_autopipec.execution.attempts import Attempts
+from mlip_autopipec.execution.folder import locked
+from mlip_autopipec.execution.journal import JobGrowth, JobKey, JournalEntry
 from mlip_autopipec.execution.queue import JobQueue
 from mlip_autopipec.execution.schedule import JobNode, Schedule
 from mlip_autopipec.execution.slots import Slot
@@ -31,7 +30,6 @@ from mlip_autopipec.execution.spool import store_kept
 from mlip_autopipec.execution.stop import Stop
 from mlip_autopipec.execution.worker import JobOrder
 from mlip_autopipec.flows.identity import document_of, identify_document
-from mlip_autopipec.schemas.files import write_atomic
 from mlip_autopipec.settings import ResourceRequest, Role
 
 _LOOK = 0.2  # s between two looks at the clock and at Ctrl-C
@@ -158,16 +156,14 @@ class _Run:
         self.stop = stop
         self.on_event = on_event
         self.store_text = json.dumps(store, cls=MontyEncoder)
-        self.journal = Journal(directory)
-        self.entries = {entry.key: entry for entry in self.journal.entries()}
-        self.folders = {entry.folder: entry.key for entry in self.entries.values()}
-        for entry in self.entries.values():
+        self.attempts = Attempts(directory)
+        for entry in self.attempts.all():
             if entry.state == "done" and entry.wall_time is not None:
                 queue.learn(entry.metadata, entry.wall_time)
         self.schedule = Schedule()
         self.same_job: dict[JobKey, list[JobNode]] = {}
         self.known_done: dict[JobKey, bool] = {}
-        self.attempted: set[JobKey] = set()
+        self.tried: set[JobKey] = set()
         self.deaths: Counter[JobKey] = Counter()
         self.free: list[Slot] = []
         self.running: dict[Future[JournalEntry], tuple[JobNode, Slot]] = {}
@@ -197,7 +193,7 @@ class _Run:
         finally:
             for slot in self.free:
                 slot.close()
-            self.journal.close()
+            self.attempts.close()
         counts = {kind: self.counts[kind] for kind in ("done", "reused", "failed", "skipped")}
         return RunSummary(**counts, failures=tuple(self.failures), wall_time=time.perf_counter() - began)
 
@@ -213,7 +209,7 @@ class _Run:
             self._tell_skipped()
 
     def _decide(self, node: JobNode) -> None:
-        entry = self.entries.get(node.key)
+        entry = self.attempts.last(node.key)
         if self._is_done(node.key):
             self._settle(node, entry, "reused")
         elif entry is not None and entry.state == "failed" and self._has_no_use(node):
@@ -223,24 +219,24 @@ class _Run:
 
     def _has_no_use(self, node: JobNode) -> bool:
         """Whether a failed job need not be tried again."""
-        if node.key in self.attempted:
+        if node.key in self.tried:
             return True
         dependents = node.dependent_jobs()
         return bool(dependents) and all(self._is_done(dependent.key) for dependent in dependents)
 
     def _is_done(self, key: JobKey) -> bool:
         if key not in self.known_done:
-            self.known_done[key] = is_stored(self.store, key, self.entries.get(key))
+            self.known_done[key] = is_stored(self.store, key, self.attempts.last(key))
         return self.known_done[key]
 
     def _start(self, node: JobNode) -> None:
-        if node.key in self.attempted:
+        if node.key in self.tried:
             self.queue.free(node)
             self.same_job.get(node.key, self.schedule.ready).append(node)
             return
-        self.attempted.add(node.key)
+        self.tried.add(node.key)
         self.same_job[node.key] = []
-        entry = self._prepare(node)
+        entry = self.attempts.begin(node)
         self._submit(node, JobOrder(json.dumps(node.document), entry, tuple(node.ancestors())))
         self._tell("started", node, entry)
 
@@ -261,48 +257,21 @@ class _Run:
             future = slot.submit(order)
         self.running[future] = (node, slot)
 
-    def _prepare(self, node: JobNode) -> JournalEntry:
-        """Clear the folder of a job and write in the journal that it runs."""
-        last = self.entries.get(node.key)
-        folder = last.folder if last else self._new_folder(node)
-        clear(self.directory / folder, last)
-        entry = JournalEntry(
-            uuid=node.uuid,
-            index=node.key[1],
-            name=node.document["name"],
-            metadata=node.document["metadata"],
-            state="running",
-            attempts=last.attempts + 1 if last else 1,
-            started_at=datetime.now(UTC).isoformat(),
-            folder=folder,
-        )
-        self.journal.write(entry)
-        self.entries[node.key] = entry
-        return entry
-
-    def _new_folder(self, node: JobNode) -> str:
-        slug = re.sub(r"[^a-z0-9]+", "-", node.document["name"].lower()).strip("-")[:40]
-        folder = f"jobs/{node.uuid[:8]}-{node.key[1]}-{slug}"
-        if self.folders.setdefault(folder, node.key) != node.key:
-            folder = f"jobs/{node.uuid}-{node.key[1]}-{slug}"
-        return folder
-
     def _collect(self, future: Future[JournalEntry]) -> None:
         node, slot = self.running[future]
         try:
             entry = future.result()
         except BrokenProcessPool:
-            entry = self._bury(node, slot.death())
+            entry = self.attempts.bury(node, slot.death())
             self.deaths[node.key] += 1
             if self.deaths[node.key] < _MOST_DEATHS:
-                self.entries[node.key] = entry
                 self._start_again(node, future)
                 return
         else:
+            self.attempts.note(entry)
             self.free.append(slot)
         del self.running[future]
         self.queue.free(node, entry.wall_time if entry.state == "done" else None)
-        self.entries[node.key] = entry
         self.known_done[node.key] = entry.state == "done"
         self._settle(node, entry, "done" if entry.state == "done" else "failed")
         self.schedule.ready.extend(self.same_job.pop(node.key))
@@ -331,28 +300,10 @@ class _Run:
     def _start_again(self, node: JobNode, future: Future[JournalEntry]) -> None:
         """Give a job whose worker died another chance: somebody else's memory may have been short."""
         del self.running[future]
-        self.attempted.discard(node.key)
+        self.tried.discard(node.key)
         self.queue.free(node)
         self.queue.put(node)
         self.schedule.ready.extend(self.same_job.pop(node.key))
-
-    def _bury(self, node: JobNode, why: JobFailure) -> JournalEntry:
-        entry = self.entries[node.key]
-        now = datetime.now(UTC)
-        entry = entry.model_copy(
-            update={
-                "state": "failed",
-                "ended_at": now.isoformat(),
-                # The clock may have been set back.
-                "wall_time": max((now - datetime.fromisoformat(entry.started_at)).total_seconds(), 0.0),
-                "error": why,
-            }
-        )
-        self.journal.write(entry)
-        folder = self.directory / entry.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / "error.txt", f"{why.message}\n")
-        return entry
 
     def _settle(self, node: JobNode, entry: JournalEntry | None, kind: EventKind) -> None:
         """Pass on how a job ended, and take up the flows it brought."""
@@ -396,8 +347,4 @@ class _Run:
         """Leave nothing running, and say so in the journal."""
         for _, slot in self.running.values():
             slot.kill()
-        for node, _ in self.running.values():
-            last = {entry.key: entry for entry in self.journal.entries()}[node.key]
-            if last.state == "running":
-                ended = datetime.now(UTC).isoformat()
-                self.journal.write(last.model_copy(update={"state": "interrupted", "ended_at": ended}))
+        self.attempts.interrupt(node for node, _ in self.running.values())

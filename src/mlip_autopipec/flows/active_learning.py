@@ -14,7 +14,6 @@ from mlip_autopipec.flows.loop_jobs import (
     calibration,
     embedding,
     explorers,
-    gamma_limit,
     labelling,
     slow_fit,
     tagged,
@@ -99,8 +98,8 @@ class ActiveLearningMaker(Maker):
     audit_share
         Share of the labels that go to frames judged certain, to count those that were not.
     calibrated
-        Whether walks halt at the grade where forces become too wrong, once it is known, instead of at that of
-        the stop rule.
+        Whether a halt by gamma is lifted where all forces are estimated to be good enough, once enough labels
+        have shown what the estimate is worth; else, and until then, every such halt is labelled.
     milestone_every
         Generations between two slow fits; 0 for the one at the end alone.
     seed
@@ -128,7 +127,7 @@ class ActiveLearningMaker(Maker):
     n_initial: int = 16
     batch_size: int = 4
     audit_share: float = 0.05
-    calibrated: bool = False
+    calibrated: bool = True
     milestone_every: int = 0
     seed: int = 0
 
@@ -306,13 +305,7 @@ class ActiveLearningMaker(Maker):
     ) -> Flow:
         """Walk with the current potential, then decide."""
         state, walkers, beside = explorers(self, state)
-        noted, jobs = kmc_jobs(
-            self.kmc_maker,
-            self.kmc_cell_maker,
-            state,
-            gamma_limit(self, state),
-            self.embedding_maker.embed_above,
-        )
+        noted, jobs = kmc_jobs(self.kmc_maker, self.kmc_cell_maker, state, self.embedding_maker.embed_above)
         runs = [walk(self, state, walker) for walker in walkers]
         known = {} if batch is None else {"n_labels": batch.n_labels, "failed": batch.failed}
         reports = {work.metadata["stage"]: work.output for work in (*beside, *before)}

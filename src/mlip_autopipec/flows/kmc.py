@@ -18,7 +18,6 @@ def kmc_jobs(
     maker: EonKmcMaker | None,
     cell_maker: DefectCellMaker,
     state: WorkflowState,
-    gamma_limit: OutputReference | None = None,
     largest: float = inf,
 ) -> tuple[WorkflowState | OutputReference, list[Job]]:
     """Make the run of a generation; it continues from the last state of the run before.
@@ -31,8 +30,6 @@ def kmc_jobs(
         Makes the cell it starts in, once.
     state
         Where the campaign stands.
-    gamma_limit
-        Calibrated grade that ends a search; none for the stop rule's.
     largest
         Most atoms of a cell that is labelled whole.
 
@@ -56,7 +53,7 @@ def kmc_jobs(
     # A cell that is embedded has no label of its own, so no barrier in it can be confirmed.
     maker = replace(maker, n_confirm=0) if state.kmc_atoms > largest else maker
     labels = {"labels": [OutputReference(uuid) for uuid in state.batches]} if previous else {}
-    run = maker.make(OutputReference(state.potential), cell_of, previous, gamma_limit=gamma_limit, **labels)
+    run = maker.make(OutputReference(state.potential), cell_of, previous, **labels)
     state = state.model_copy(update={"kmc": [*state.kmc, run.uuid]})
     noted = note_kmc(state, run.output)
     jobs += [tagged(run, "kmc", state.generation), tagged(noted, "kmc note", state.generation)]

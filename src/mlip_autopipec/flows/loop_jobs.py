@@ -196,14 +196,14 @@ def walk(maker: "ActiveLearningMaker", state: WorkflowState, walker: Walker) -> 
     previous = OutputReference(walker.resume_from) if walker.resume_from else None
     start = OutputReference(state.seeds).reference[walker.start]
     run = maker.exploration_maker.make(
-        OutputReference(state.potential), walker, start, previous, gamma_limit=gamma_limit(maker, state)
+        OutputReference(state.potential), walker, start, previous, limit=error_limit(maker, state)
     )
     run.append_name(f" {walker.temperature:g} K")
     return tagged(run, "explore", state.generation)
 
 
-def gamma_limit(maker: "ActiveLearningMaker", state: WorkflowState) -> OutputReference | None:
-    """Refer to the calibrated grade that ends walks and searches.
+def error_limit(maker: "ActiveLearningMaker", state: WorkflowState) -> OutputReference | None:
+    """Refer to what may lift a halt by gamma.
 
     Parameters
     ----------
@@ -215,11 +215,11 @@ def gamma_limit(maker: "ActiveLearningMaker", state: WorkflowState) -> OutputRef
     Returns
     -------
     jobflow.OutputReference or None
-        None where the stop rule's own grade counts.
+        None where walks halt by gamma alone.
     """
     if not maker.calibrated or state.calibration is None:
         return None
-    return OutputReference(state.calibration).threshold
+    return OutputReference(state.calibration).limit
 
 
 def walked(uncertain: list[str], audited: list[str]) -> tuple[list[Any], list[Any]]:

@@ -1,5 +1,6 @@
 """The configuration of a campaign with nothing left open: it leads to the same jobs again."""
 
+import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from ase.io import write
 from mlip_autopipec.config import MLIPConfig
 from mlip_autopipec.flows.build import Plan
 
+_CONFIGURATION = "reproduce.yaml"
 _STRUCTURES = "structures.json"  # ASE's own format, which keeps every digit
 
 
@@ -60,7 +62,7 @@ def write_reproduction(plan: Plan, folder: Path) -> list[Path]:
         The files.
     """
     config = filled_configuration(plan)
-    paths = [folder / "reproduce.yaml"]
+    paths = [folder / _CONFIGURATION]
     if "structures" in config:
         paths.append(folder / _STRUCTURES)
         write(paths[1], [structure.to_ase() for structure in plan.structures], format="json")
@@ -68,6 +70,25 @@ def write_reproduction(plan: Plan, folder: Path) -> list[Path]:
     head = "# Every value of this campaign; `mlip-auto run reproduce.yaml` makes the same jobs again.\n"
     paths[0].write_text(head + yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return paths
+
+
+def copy_reproduction(directory: Path, folder: Path) -> list[Path]:
+    """Copy what :func:`write_reproduction` wrote when a campaign was submitted.
+
+    Parameters
+    ----------
+    directory
+        The run folder.
+    folder
+        Where to; it must exist.
+
+    Returns
+    -------
+    list[pathlib.Path]
+        The files; none if it was not submitted.
+    """
+    found = [directory / name for name in (_CONFIGURATION, _STRUCTURES) if (directory / name).exists()]
+    return [Path(shutil.copy(path, folder)) for path in found]
 
 
 def _plain(value: Any) -> Any:

@@ -70,6 +70,8 @@ class ValidationMaker(Maker):
     max_cost
         Atoms of all labels together that the oracle may be asked for to judge properties. The checks are
         taken in their order; what does not fit is judged by the potential alone.
+    n_phases
+        Number of crystals, the first ones, whose equations of state are judged [1].
     n_held_out
         Number of held-out structures: half from the ends of walks, half strained and rattled crystals.
     seed
@@ -89,6 +91,7 @@ class ValidationMaker(Maker):
     perturbation_maker: SeedStructuresMaker = field(default_factory=SeedStructuresMaker)
     checks: tuple[CheckKind, ...] = ("elastic", "phonon", "vacancy", "stacking_fault")
     max_cost: int = 1000
+    n_phases: int = 3
     n_held_out: int = 8
     seed: int = 90_001
 
@@ -119,13 +122,29 @@ class ValidationMaker(Maker):
         found = [(m.kind, m.missing()) for m in self._all_properties if m.kind in self.checks]
         return [SkippedCheck(kind=kind, reason=reason) for kind, reason in found if reason is not None]
 
-    def most_labels(self, structure: AtomicStructure) -> int:
-        """Say how many labels the validation of a crystal takes at the most.
+    def phases(self, structures: Sequence[AtomicStructure]) -> list[AtomicStructure]:
+        """Choose the crystals whose equations of state are judged: the first, and others that are periodic.
 
         Parameters
         ----------
-        structure
-            The crystal.
+        structures
+            All crystals.
+
+        Returns
+        -------
+        list[AtomicStructure]
+            At most `n_phases` of them.
+        """
+        first, *others = structures
+        return [first, *(s for s in others if all(s.pbc))][: max(self.n_phases, 1)]
+
+    def most_labels(self, structures: Sequence[AtomicStructure]) -> int:
+        """Say how many labels a validation takes at the most.
+
+        Parameters
+        ----------
+        structures
+            The crystals.
 
         Returns
         -------
@@ -133,9 +152,9 @@ class ValidationMaker(Maker):
             Held-out structures, volumes and the cells of those properties that `max_cost` allows.
         """
         nothing = LabelBatchDoc(labels=[], failed=[], n_labels=0, wall_time=0.0)
-        crystal = AtomicStructure.from_ase(conventional(structure.to_ase()))
+        crystal = AtomicStructure.from_ase(conventional(structures[0].to_ase()))
         chosen, _ = asked_cells(self.property_makers, crystal, nothing, self.max_cost)
-        return self.n_held_out + self.eos_maker.n_volumes + len(chosen)
+        return self.n_held_out + len(self.phases(structures)) * self.eos_maker.n_volumes + len(chosen)
 
     def make(
         self, potential: Any, structures: Any, finals: list[Any], earlier: list[Any] | None = None
@@ -147,8 +166,8 @@ class ValidationMaker(Maker):
         potential
             Reference to a :class:`PotentialDoc`.
         structures
-            Crystals, or the reference to a list of them; the first is compressed, expanded and run in MD, and
-            it is the one whose properties are judged.
+            Crystals, or the reference to a list of them. The first `n_phases` are compressed and expanded;
+            the first is run in MD, and it is the one whose properties are judged.
         finals
             Ends of walks, latest last.
         earlier
@@ -225,7 +244,8 @@ class ValidationMaker(Maker):
             CandidateStructure(structure=s, origin="held_out", detail=detail, arm=origin)
             for detail, s, origin in [*ends, *made]
         ]
-        eos = eos_structures(structures[0], self.eos_maker.n_volumes, self.eos_maker.max_strain)
+        eos_maker, phases = self.eos_maker, self.phases(structures)
+        eos = eos_structures(phases, eos_maker.n_volumes, eos_maker.max_strain)
         return SelectionDoc.of([*held_out, *eos])
 
     @job(output_schema=PropertyPlanDoc, data=["selection"])

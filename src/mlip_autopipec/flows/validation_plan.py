@@ -14,7 +14,7 @@ from mlip_autopipec.schemas import (
     CheckKind,
     LabelBatchDoc,
 )
-from mlip_autopipec.validation import PropertyMaker
+from mlip_autopipec.validation import PropertyMaker, of_each_crystal
 from mlip_autopipec.validation.base import of_origin
 
 
@@ -49,7 +49,7 @@ def equilibrium(structure: AtomicStructure, batch: LabelBatchDoc) -> AtomicStruc
     structure
         The crystal.
     batch
-        Labels of its equation of state.
+        Labels of equations of state; those of the first crystal count.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def equilibrium(structure: AtomicStructure, batch: LabelBatchDoc) -> AtomicStruc
         Its conventional cell, at that volume; its shape and the places of its atoms are as given. Not the
         primitive one: its k-points would be others than those of the cells that were learned.
     """
-    labels = [item.label for item in of_origin(batch, "eos")]
+    labels = [item.label for item in of_each_crystal(batch)[0]]
     volumes = np.array([label.structure.to_ase().get_volume() / label.structure.n_atoms for label in labels])
     energies = np.array([label.energy / label.structure.n_atoms for label in labels])
     atoms = conventional(structure.to_ase())

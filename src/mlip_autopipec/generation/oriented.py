@@ -32,6 +32,13 @@ def space_group(crystal: Atoms) -> int:
     return int(SpacegroupAnalyzer(structure, symprec=SYMPREC).get_space_group_number())
 
 
+def phase_name(crystal: Atoms) -> str:
+    """Name a crystal by composition and space group, such as ``"Si in Fd-3m"``."""
+    structure = AseAtomsAdaptor.get_structure(crystal)
+    symbol = SpacegroupAnalyzer(structure, symprec=SYMPREC).get_space_group_symbol()
+    return f"{structure.reduced_formula} in {symbol}"
+
+
 def plain(atoms: Atoms) -> Atoms:
     """Leave tags, arrays and the rest of what libraries attach behind."""
     return Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=True)

@@ -12,7 +12,13 @@ from mlip_autopipec.numerics.evidence import (
 )
 from mlip_autopipec.numerics.hull import atomic_fractions, hull_distances, hull_energies
 from mlip_autopipec.numerics.maxvol import maxvol
-from mlip_autopipec.numerics.rates import ErrorCurve, error_curve, rate_limit, share_interval
+from mlip_autopipec.numerics.rates import (
+    ErrorCurve,
+    conformal_quantile,
+    error_curve,
+    rate_limit,
+    share_interval,
+)
 from mlip_autopipec.numerics.voptimal import greedy_v_optimal
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "Moments",
     "PriorModel",
     "atomic_fractions",
+    "conformal_quantile",
     "error_curve",
     "evidence_fit",
     "fit_birch_murnaghan",

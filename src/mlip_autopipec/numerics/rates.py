@@ -102,11 +102,33 @@ class ErrorCurve:
         return float(self.edges[above[0]]) if len(above) else None
 
 
+def conformal_quantile(values: Array, level: float) -> float:
+    r"""Take the split-conformal quantile, the :math:`\lceil c(n+1)\rceil`-th smallest value [1]_.
+
+    Parameters
+    ----------
+    values
+        At least one, shape ``(n,)``.
+    level
+        Share c of further values that shall lie below, dimensionless.
+
+    Returns
+    -------
+    float
+        The quantile; the largest value where there are too few for the level.
+
+    References
+    ----------
+    .. [1] J. Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018).
+    """
+    return float(np.sort(values)[min(int(np.ceil(level * (len(values) + 1))), len(values)) - 1])
+
+
 def error_curve(grades: Array, errors: Array, level: float) -> ErrorCurve | None:
     r"""Learn how an error grows with a grade, without a model of either.
 
-    In bins of equal count the split-conformal quantile, the :math:`\lceil c(n+1)\rceil`-th smallest error, is
-    taken [1]_, and the bins are made monotonic by isotonic regression weighted by their counts.
+    In bins of equal count the :func:`conformal_quantile` is taken, and the bins are made monotonic by
+    isotonic regression weighted by their counts.
 
     Parameters
     ----------
@@ -121,10 +143,6 @@ def error_curve(grades: Array, errors: Array, level: float) -> ErrorCurve | None
     -------
     ErrorCurve or None
         The curve; none where there are too few values for a single bin.
-
-    References
-    ----------
-    .. [1] J. Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018).
     """
     fewest = max(_FEWEST, int(np.ceil(level / (1.0 - level))))  # below, the rank is beyond the largest error
     n_bins = min(_MOST_BINS, len(grades) // fewest)
@@ -132,7 +150,7 @@ def error_curve(grades: Array, errors: Array, level: float) -> ErrorCurve | None
         return None
     order = np.argsort(grades, kind="stable")
     bins = np.array_split(order, n_bins)
-    found = [np.sort(errors[b])[min(int(np.ceil(level * (len(b) + 1))), len(b)) - 1] for b in bins]
+    found = [conformal_quantile(errors[b], level) for b in bins]
     counts = np.array([len(b) for b in bins], dtype=float)
     rising = isotonic_regression(np.array(found), weights=counts).x
     return ErrorCurve(np.array([grades[b[0]] for b in bins]), rising, counts, level)

@@ -19,6 +19,7 @@ from mlip_autopipec.schemas import (
     KmcEvent,
     KmcStep,
     LabelledStructure,
+    LiftedHalt,
     MinimumEnergyPath,
     PotentialDoc,
     RecheckedEvent,
@@ -82,6 +83,7 @@ class Walk:
     gamma_max: float
     thermo: ThermoTable
     replayed: list[ReplayedFrame]
+    lifted: list[LiftedHalt]
     wall_time: float
 
     @property

@@ -4,6 +4,7 @@ A figure without data is left out, never drawn empty.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,24 +93,35 @@ def equation_of_state(campaign: Campaign) -> list[Plot]:
     """
     if campaign.validation is None:
         return []
-    eos = campaign.validation.eos
-    volumes = np.linspace(min(eos.volumes), max(eos.volumes), 80)
+    curves = campaign.validation.eos.curves
 
     def paint(axes: "Axes") -> None:
-        axes.plot(volumes, _birch_murnaghan(eos.reference, volumes), color=BLUE)
-        axes.plot(volumes, _birch_murnaghan(eos.predicted, volumes), color=ORANGE, linestyle="--")
-        axes.plot(eos.volumes, eos.energies_reference, "o", color=BLUE, label="oracle")
-        axes.plot(eos.volumes, eos.energies_predicted, "D", color=ORANGE, fillstyle="none", label="potential")
+        for number, eos in enumerate(curves):
+            volumes = np.linspace(min(eos.volumes), max(eos.volumes), 80)
+            axes.plot(volumes, _birch_murnaghan(eos.reference, volumes), color=BLUE)
+            if eos.predicted is not None:
+                axes.plot(volumes, _birch_murnaghan(eos.predicted, volumes), color=ORANGE, linestyle="--")
+            names = ("oracle", "potential") if number == 0 else (None, None)
+            axes.plot(eos.volumes, eos.energies_reference, "o", color=BLUE, label=names[0])
+            axes.plot(
+                eos.volumes, eos.energies_predicted, "D", color=ORANGE, fillstyle="none", label=names[1]
+            )
+            if len(curves) > 1:
+                lowest = (eos.reference.v0, eos.reference.e0)
+                axes.annotate(eos.phase, lowest, (0, 14), textcoords="offset points", ha="center", color=INK)
         axes.set(xlabel="volume [Å³/atom]", ylabel="energy − E₀ [eV/atom]")
 
     def paint_error(axes: "Axes") -> None:
-        off = np.subtract(eos.energies_predicted, eos.energies_reference)
         axes.axhline(0.0, color=GREY, linewidth=0.8)
-        axes.plot(eos.volumes, EV_TO_MEV * off, "D-", color=ORANGE)
+        for eos, marker in zip(curves, cycle("Dosv^"), strict=False):
+            off = np.subtract(eos.energies_predicted, eos.energies_reference)
+            name = eos.phase if len(curves) > 1 else None
+            axes.plot(eos.volumes, EV_TO_MEV * off, f"{marker}-", color=ORANGE, label=name)
         axes.set(xlabel="volume [Å³/atom]", ylabel="potential − oracle [meV/atom]")
 
-    caption = f"Equation of state of {eos.formula}: energies relative to free atoms and Birch-Murnaghan fits"
-    error_caption = f"What the potential is off by along the equation of state of {eos.formula}"
+    names = ", ".join(eos.phase or eos.formula for eos in curves)
+    caption = f"Equation of state of {names}: energies relative to free atoms and Birch-Murnaghan fits"
+    error_caption = f"What the potential is off by along the equation of state of {names}"
     return [draw("eos", caption, paint), draw("eos-error", error_caption, paint_error)]
 
 

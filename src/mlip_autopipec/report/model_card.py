@@ -9,11 +9,10 @@ from statistics import median
 from time import perf_counter
 
 from ase import Atoms
-from pymatgen.io.ase import AseAtomsAdaptor
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from mlip_autopipec.ace import AcePotential
 from mlip_autopipec.errors import StoreError
+from mlip_autopipec.generation.oriented import phase_name
 from mlip_autopipec.report.campaign import Campaign
 from mlip_autopipec.report.words import EV_TO_MEV, ORIGIN_WORDS, STOP_WORDS, VERDICT_WORDS, seconds
 from mlip_autopipec.schemas import ErrorStatistics, ParityPoint, SkippedCheck
@@ -83,7 +82,7 @@ def model_card(
         errors=_errors(campaign),
         gamma=_gamma(campaign),
         validity=ValidityCard(
-            phases=[_phase(atoms) for atoms in crystals],
+            phases=[f"{phase_name(atoms)}, {len(atoms)} atoms" for atoms in crystals],
             temperatures=sorted({walk.walker.temperature for walk in campaign.walks}),
             walked_time=sum(walk.duration for walk in campaign.walks),
             pressure=validation.stability.pressure,
@@ -315,9 +314,3 @@ def _gamma(campaign: Campaign) -> GammaCard | None:
         n_audited=found.n_audited,
         n_missed=len(found.missed),
     )
-
-
-def _phase(atoms: Atoms) -> str:
-    structure = AseAtomsAdaptor.get_structure(atoms)
-    analyzer = SpacegroupAnalyzer(structure, symprec=1.0e-3)
-    return f"{structure.reduced_formula} in {analyzer.get_space_group_symbol()}, {len(atoms)} atoms"

@@ -165,12 +165,15 @@ def physics(campaign: Campaign) -> Html:
     """
     if campaign.validation is None:
         return Html("")
-    eos, run = campaign.validation.eos, campaign.validation.stability
-    head = ("", "V₀ [Å³/atom]", "E₀ [eV/atom]", "B₀ [GPa]", "B₀′ [1]")
+    curves, run = campaign.validation.eos.curves, campaign.validation.stability
+    head = ("", "", "V₀ [Å³/atom]", "E₀ [eV/atom]", "B₀ [GPa]", "B₀′ [1]")
     rows = [
-        (name, fit.v0, fit.e0, fit.b0, fit.b0_prime)
-        for name, fit in (("oracle", eos.reference), ("potential", eos.predicted))
+        (curve.phase or curve.formula, name, fit.v0, fit.e0, fit.b0, fit.b0_prime)
+        for curve in curves
+        for name, fit in (("oracle", curve.reference), ("potential", curve.predicted))
+        if fit is not None
     ]
+    notes = [element("p", note, "note") for note in campaign.validation.eos.notes]
     text = (
         f"Constant-energy MD: {run.n_atoms} atoms, {run.n_steps} steps of {run.timestep:g} fs, about "
         f"{run.temperature:.0f} K, drift {run.energy_drift:.2g} eV/atom, largest γ {run.gamma_max:.3g}, "
@@ -179,9 +182,10 @@ def physics(campaign: Campaign) -> Html:
     return join(
         (
             section(
-                f"Equation of state of {eos.formula}",
+                f"Equation of state of {', '.join(curve.phase or curve.formula for curve in curves)}",
                 gallery(figures_potential.equation_of_state(campaign)),
                 table(head, rows),
+                *notes,
             ),
             section(
                 "Short range and stability",

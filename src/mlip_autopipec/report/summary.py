@@ -102,11 +102,19 @@ def _walks(campaign: Campaign) -> list[str]:
         gamma += f", {last.gamma_max:.3g} in generation {last.generation}"
     counts = f"{len(records)}, with {sum(r.n_explorations for r in records)} walks over {walked:.3g} ps"
     return [
-        _line("generations", f"{counts}, {campaign.n_halts} halted"),
+        _line("generations", f"{counts}, {campaign.n_halts} halted{_lifted(campaign)}"),
         _line("gamma", gamma),
         *([] if (rate := halt_statistics(campaign)) is None else [_line("halt rate", rate)]),
         *_explorers(campaign),
     ]
+
+
+def _lifted(campaign: Campaign) -> str:
+    """Say whether halts were judged by the error, as far as is known, or all were labelled."""
+    n_lifted = sum(len(walk.lifted) for walk in campaign.walks)
+    if campaign.calibration is not None and campaign.calibration.limit is None:
+        return ", by gamma alone (too few labels yet to estimate errors)"
+    return f", {n_lifted} halts lifted as good enough" if n_lifted else ""
 
 
 def _explorers(campaign: Campaign) -> list[str]:

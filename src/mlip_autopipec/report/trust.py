@@ -71,14 +71,27 @@ def trust(campaign: Campaign) -> Html:
         return section("What γ was worth", again)
     plot = calibration_figure(found)
     figure = element("figure", Html(plot.svg + element("figcaption", f"{plot.caption}.")))
-    return section("What γ was worth", element("div", figure, "gallery"), facts(_facts(found)), again)
+    return section(
+        "What γ was worth", element("div", figure, "gallery"), facts(_facts(found, campaign)), again
+    )
 
 
 def _mean(errors: list[float]) -> str | None:
     return f"{np.mean(errors):.3g} eV/Å ({len(errors)}, before they were learned)" if errors else None
 
 
-def _facts(found: GammaCalibrationDoc) -> list[tuple[str, object]]:
+def _lifting(found: GammaCalibrationDoc, campaign: Campaign) -> str:
+    """Say how many halts were lifted, and by which error."""
+    n_lifted = sum(len(walk.lifted) for walk in campaign.walks)
+    if found.limit is None:
+        return f"{n_lifted}; too few labels to know what the estimate of force errors is worth"
+    known = (
+        f"limit {found.limit.tolerated_error:g} eV/Å, estimate {found.limit.scale:.2g} standard deviations"
+    )
+    return f"{n_lifted} ({known})"
+
+
+def _facts(found: GammaCalibrationDoc, campaign: Campaign) -> list[tuple[str, object]]:
     share = f"{1.0 - found.level:.0%} of the forces are off by more than {found.tolerated_error:g} eV/Å"
     low, high = found.missed_share
     audits = f"{len(found.missed)} of {found.n_audited} (between {low:.0%} and {high:.0%}, 95 %)"
@@ -86,6 +99,7 @@ def _facts(found: GammaCalibrationDoc) -> list[tuple[str, object]]:
     return [
         ("atoms, structures", f"{len(found.gamma)}, {found.n_structures}"),
         (share, enough if found.edges else "not enough atoms to say"),
+        ("halts by γ that were lifted", _lifting(found, campaign)),
         ("mean force RMSE of chosen structures", _mean(found.chosen_errors)),
         ("of structures drawn at random", _mean(found.control_errors)),
         ("judged certain, but wrong", audits if found.n_audited else "no audit yet"),

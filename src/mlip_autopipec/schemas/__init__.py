@@ -1,7 +1,7 @@
 """Documents: pydantic models with the unit of every field."""
 
 from mlip_autopipec.schemas.base import Document
-from mlip_autopipec.schemas.calibration import GammaCalibrationDoc
+from mlip_autopipec.schemas.calibration import ErrorLimit, GammaCalibrationDoc
 from mlip_autopipec.schemas.dataset import (
     DatasetDoc,
     DuplicatePair,
@@ -11,7 +11,14 @@ from mlip_autopipec.schemas.dataset import (
     OutlierKind,
 )
 from mlip_autopipec.schemas.embedding import EmbeddedCell, EmbeddingDoc
-from mlip_autopipec.schemas.exploration import EndReason, ExplorationDoc, ReplayedFrame, ThermoTable, Walker
+from mlip_autopipec.schemas.exploration import (
+    EndReason,
+    ExplorationDoc,
+    LiftedHalt,
+    ReplayedFrame,
+    ThermoTable,
+    Walker,
+)
 from mlip_autopipec.schemas.fit import (
     BasisChoice,
     BasisTrial,
@@ -74,6 +81,7 @@ from mlip_autopipec.schemas.validation import (
     DefectDoc,
     DefectEnergy,
     ElasticDoc,
+    EosCurve,
     EosDoc,
     EosFit,
     HeldOutDoc,
@@ -115,8 +123,10 @@ __all__ = [
     "EmbeddingDoc",
     "EndReason",
     "EnergyShift",
+    "EosCurve",
     "EosDoc",
     "EosFit",
+    "ErrorLimit",
     "ErrorStatistics",
     "ExcludedLabel",
     "ExplorationDoc",
@@ -138,6 +148,7 @@ __all__ = [
     "LabelWeights",
     "LabelledStructure",
     "LearningPoint",
+    "LiftedHalt",
     "LinearFitReport",
     "MinimumEnergyPath",
     "Origin",

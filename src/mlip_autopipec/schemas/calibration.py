@@ -7,6 +7,17 @@ from pydantic import Field
 from mlip_autopipec.schemas.base import Document
 
 
+class ErrorLimit(Document):
+    """What a walk needs to know to judge by itself whether a halt is worth a label."""
+
+    scale: float = Field(
+        ge=0,
+        allow_inf_nan=False,
+        description="Factor on the standard deviation of a force that covers `level` of the errors [1].",
+    )
+    tolerated_error: float = Field(gt=0, description="Force error that is still good enough [eV/Å].")
+
+
 class GammaCalibrationDoc(Document):
     """How large the true force errors of atoms were at the grade they had when they were met.
 
@@ -30,6 +41,13 @@ class GammaCalibrationDoc(Document):
     threshold: float | None = Field(
         description="Gamma from which more than 1 - level of the atoms exceed the tolerated error [1]; none "
         "if no bin does, or there is none."
+    )
+    ratios: list[list[float]] = Field(
+        default_factory=list,
+        description="True force error over its standard deviation, by atom, of the latest structures [1].",
+    )
+    limit: ErrorLimit | None = Field(
+        None, description="What may lift a halt; none as long as too few structures were met."
     )
     chosen_errors: list[float] = Field(
         default_factory=list, description="Force RMSE of each structure chosen by information [eV/Å]."

@@ -66,6 +66,14 @@ class ReplayedFrame(Document):
     gamma_after: float = Field(description="Grade by the potential that goes on [1].")
 
 
+class LiftedHalt(Document):
+    """A frame at which gamma would have halted a walk, had its forces not been estimated as good enough."""
+
+    step: int = Field(description="Step of the walk [1].")
+    gamma: float = Field(description="Its grade, MaxVol scale [1].")
+    force_error: float = Field(description="Estimate of its largest force error [eV/Å].")
+
+
 class ExplorationDoc(Document):
     """One run of a walker with one potential."""
 
@@ -83,6 +91,14 @@ class ExplorationDoc(Document):
         "over the thermostat's [1]; pressure [GPa]; change of energy [eV/atom].",
     )
     gamma_limit: float = Field(description="Gamma at which the watchdog halts, MaxVol scale [1].")
+    force_error: float | None = Field(
+        None,
+        description="Estimate of the largest force error of the frame that gamma halted at [eV/Å]; none if "
+        "there was no halt or no estimate.",
+    )
+    lifted: list[LiftedHalt] = Field(
+        default_factory=list, description="Halts by gamma that the estimate lifted, in time order."
+    )
     gamma_start: float = Field(
         description="Gamma at the first step, e.g. of the halted frame after refitting [1]."
     )

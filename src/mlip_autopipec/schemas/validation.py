@@ -1,10 +1,10 @@
 """Validation of a potential against its oracle."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from mlip_autopipec.schemas.base import Document
+from mlip_autopipec.schemas.base import Document, Migration
 from mlip_autopipec.schemas.potential import ErrorStatistics, ParityPoint
 from mlip_autopipec.schemas.structure import AtomicStructure, SelectionDoc
 
@@ -45,16 +45,33 @@ class EosFit(Document):
     b0_prime: float = Field(description="Pressure derivative of the bulk modulus [1].")
 
 
-class EosDoc(Document):
-    """Energy against volume by oracle and potential, from the same structures and the same fit."""
+def _one_curve(eos: dict[str, Any]) -> dict[str, Any]:
+    """Make version 2 of version 1, which knew the first crystal alone."""
+    curve = {key: value for key, value in eos.items() if key in EosCurve.model_fields}
+    return {**{key: value for key, value in eos.items() if key not in curve}, "curves": [curve]}
 
-    schema_version: Literal[1] = 1
+
+class EosCurve(Document):
+    """Energy of a crystal against volume by oracle and potential, from the same structures and fit."""
+
     formula: str = Field(description="What was strained.")
+    phase: str = Field("", description="Composition and space group; empty in documents of version 1.")
     volumes: list[float] = Field(description="Volumes [Å^3/atom].")
     energies_reference: list[float] = Field(description="Energies by the oracle relative to E0 [eV/atom].")
     energies_predicted: list[float] = Field(description="Energies by the potential relative to E0 [eV/atom].")
     reference: EosFit = Field(description="Fit to the oracle.")
-    predicted: EosFit = Field(description="Fit to the potential.")
+    predicted: EosFit | None = Field(description="Fit to the potential; none if its energy has no minimum.")
+
+
+class EosDoc(Document):
+    """Equations of state of the given crystals."""
+
+    schema_version: Literal[2] = 2
+    migrations: ClassVar[dict[int, Migration]] = {1: _one_curve}
+    curves: list[EosCurve] = Field(description="The first crystal's, then those of the others.")
+    notes: list[str] = Field(
+        default_factory=list, description="Crystals whose energy has no minimum by the oracle."
+    )
     checks: list[Check] = Field(description="Judgements.")
 
 

@@ -7,12 +7,21 @@ import numpy as np
 from jobflow import Maker, job
 from numpy.typing import NDArray
 
-from mlip_autopipec.ace import AcePotential, load_potential
+from mlip_autopipec.ace import AcePotential, ForceErrorModel, load_error_model, load_potential
 from mlip_autopipec.errors import ConfigError
-from mlip_autopipec.numerics import error_curve, share_interval
-from mlip_autopipec.schemas import GammaCalibrationDoc, LabelBatchDoc, LabelledStructure, PotentialDoc
+from mlip_autopipec.numerics import conformal_quantile, error_curve, share_interval
+from mlip_autopipec.schemas import (
+    ErrorLimit,
+    GammaCalibrationDoc,
+    LabelBatchDoc,
+    LabelledStructure,
+    PotentialDoc,
+)
 
 Array = NDArray[np.float64]
+
+_FEWEST, _FEWEST_ATOMS = 3, 20  # structures and atoms, before an estimate is believed
+_SMALLEST = 1.0e-6  # of a standard deviation in eV/Å, to divide by
 
 
 @dataclass
@@ -32,20 +41,26 @@ class GammaCalibrationMaker(Maker):
         Force error that is still good enough, in eV/Å.
     max_atoms
         Most atoms that are kept, the latest.
+    n_recent
+        Structures, the latest, by which the estimate of force errors is scaled: older ones were met by
+        potentials that were wrong in another way.
     """
 
     name: str = "calibrate gamma"
     level: float = 0.9
-    tolerated_error: float = 0.3
+    tolerated_error: float = 0.2
     max_atoms: int = 20_000
+    n_recent: int = 8
 
     def __post_init__(self) -> None:
         if not 0.0 < self.level < 1.0:
             raise ConfigError(f"'level' must lie between 0 and 1, got {self.level}.")
         if not self.tolerated_error > 0.0:
             raise ConfigError(f"'tolerated_error' must be positive, got {self.tolerated_error} eV/Å.")
+        if self.n_recent < _FEWEST:
+            raise ConfigError(f"'n_recent' must be at least {_FEWEST}, got {self.n_recent}.")
 
-    @job(output_schema=GammaCalibrationDoc, data=["gamma", "force_error"])
+    @job(output_schema=GammaCalibrationDoc, data=["gamma", "force_error", "ratios"])
     def make(
         self, potential: PotentialDoc, batch: LabelBatchDoc, previous: GammaCalibrationDoc | None = None
     ) -> GammaCalibrationDoc:
@@ -65,14 +80,23 @@ class GammaCalibrationMaker(Maker):
         GammaCalibrationDoc
             All together.
         """
-        return self.calibrate(load_potential(potential, Path.cwd()), batch, previous)
+        ace, errors = load_potential(potential, Path.cwd()), load_error_model(potential, Path.cwd())
+        return self.calibrate(ace, batch, previous, errors)
 
     def calibrate(
-        self, potential: AcePotential, batch: LabelBatchDoc, previous: GammaCalibrationDoc | None = None
+        self,
+        potential: AcePotential,
+        batch: LabelBatchDoc,
+        previous: GammaCalibrationDoc | None = None,
+        errors: ForceErrorModel | None = None,
     ) -> GammaCalibrationDoc:
         """Calibrate; what :meth:`make` does, without a workflow and with a loaded potential."""
         met = [item for item in batch.labels if item.origin in ("md", "kmc")]
         pairs = [grades_and_errors(potential, item) for item in met]
+        ratios = [] if previous is None else previous.ratios
+        if errors is not None:
+            ratios = [*ratios, *(_ratios(errors, item, e) for item, (_, e) in zip(met, pairs, strict=True))]
+        ratios = ratios[-self.n_recent :]
         missed = [
             item.label_id
             for item, (_, error) in zip(met, pairs, strict=True)
@@ -100,12 +124,29 @@ class GammaCalibrationMaker(Maker):
             quantiles=[] if curve is None else curve.quantiles.tolist(),
             counts=[] if curve is None else curve.counts.astype(int).tolist(),
             threshold=None if curve is None else curve.threshold(self.tolerated_error),
+            ratios=ratios,
+            limit=self._limit(ratios),
             chosen_errors=chosen,
             control_errors=control,
             n_audited=n_audited,
             missed=missed,
             missed_share=share_interval(len(missed), n_audited),
         )
+
+    def _limit(self, ratios: list[list[float]]) -> ErrorLimit | None:
+        """Say by how much the estimate is too small, once there is enough to say so."""
+        atoms = np.concatenate([*ratios, []])
+        if len(ratios) < _FEWEST or len(atoms) < _FEWEST_ATOMS:
+            return None
+        scale = conformal_quantile(atoms, self.level)
+        return ErrorLimit(scale=scale, tolerated_error=self.tolerated_error) if np.isfinite(scale) else None
+
+
+def _ratios(model: ForceErrorModel, item: LabelledStructure, error: Array) -> list[float]:
+    """Divide true errors by their standard deviations."""
+    deviations = np.maximum(model.force_deviations(item.label.structure.to_ase()), _SMALLEST)
+    ratios: list[float] = (error / deviations).tolist()
+    return ratios
 
 
 def grades_and_errors(potential: AcePotential, item: LabelledStructure) -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """Which file system a path is on: SQLite's write-ahead log needs memory that one machine alone has."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 # As /proc/mounts names them. SQLite: "all processes using a database must be on the same host computer; WAL
@@ -11,7 +12,42 @@ _NETWORK = re.compile(
 )
 
 
-def network_file_system(path: Path, mounts: str | None = None) -> str | None:
+MOUNTS = Path("/proc/self/mounts")
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """A mounted file system: where, and of which kind, as the kernel names it."""
+
+    mount: Path
+    kind: str
+
+
+def file_system(path: Path, mounts: Path = MOUNTS) -> FileSystem | None:
+    """Find the file system that holds a path.
+
+    Parameters
+    ----------
+    path
+        The path; it need not exist.
+    mounts
+        A table like that of this machine.
+
+    Returns
+    -------
+    FileSystem or None
+        That of the longest mount point above it; of several the last mounted. None if nobody can tell.
+    """
+    kinds = {}
+    for line in mounts.read_text().splitlines() if mounts.exists() else []:
+        _, mount, kind, *_ = line.split(" ")
+        # The kernel writes blanks as octal numbers. A later mount at the same place hides the earlier.
+        kinds[Path(re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), mount))] = kind
+    path = path.resolve()
+    return next((FileSystem(place, kinds[place]) for place in (path, *path.parents) if place in kinds), None)
+
+
+def network_file_system(path: Path, mounts: Path = MOUNTS) -> str | None:
     """Say on which network file system a path is.
 
     Parameters
@@ -19,24 +55,15 @@ def network_file_system(path: Path, mounts: str | None = None) -> str | None:
     path
         The path; it need not exist.
     mounts
-        Text of ``/proc/self/mounts``; default: that of this machine, nothing where there is none.
+        A table like that of this machine.
 
     Returns
     -------
     str or None
         Its kind, such as ``"nfs4"``; none if it is on a local disk, or nobody can tell.
     """
-    if mounts is None:
-        file = Path("/proc/self/mounts")
-        mounts = file.read_text() if file.exists() else ""
-    kinds = {}
-    for line in mounts.splitlines():
-        _, mount, kind, *_ = line.split(" ")
-        # The kernel writes blanks as octal numbers. A later mount at the same place hides the earlier.
-        kinds[re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), mount)] = kind
-    path = path.resolve()
-    kind = next((kinds[str(place)] for place in (path, *path.parents) if str(place) in kinds), "")
-    return kind if is_network(kind) else None
+    found = file_system(path, mounts)
+    return found.kind if found is not None and is_network(found.kind) else None
 
 
 def is_network(kind: str) -> bool:

@@ -8,6 +8,7 @@ from scipy import linalg
 
 from mlip_autopipec.ace import DesignBlock, RowScales, row_weights
 from mlip_autopipec.errors import FitError
+from mlip_autopipec.numerics import conformal_quantile
 from mlip_autopipec.schemas import ForceErrorCalibration
 from mlip_autopipec.training.linear import LinearFit, LinearProblem, Target
 
@@ -69,11 +70,10 @@ def calibrate(
         ratios.append(error / np.sqrt(found[2] + 3.0 * noise**2))
     if not sum(map(len, energies)):
         raise FitError("no label's energy counts in the fit, so no error of an energy can be stated.")
-    ratio = np.sort(np.concatenate(ratios))
-    rank = min(int(np.ceil(level * (len(ratio) + 1))), len(ratio))
+    ratio = np.concatenate(ratios)
     return ForceErrorCalibration(
         level=level,
-        scale=float(ratio[rank - 1]),
+        scale=conformal_quantile(ratio, level),
         n_atoms=len(ratio),
         energy_rmse=float(np.sqrt(np.mean(np.square(np.concatenate(energies))))),
         force_rmse=float(np.sqrt(np.mean(np.square(np.concatenate(forces))))),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlip_autopipec.settings import Settings
+from mlip_autopipec.store.file_system import MOUNTS
 
 State = Literal["ok", "warning", "missing", "broken"]
 
@@ -31,7 +32,7 @@ class Machine:
     home: Path
     run: Path
     scratch: Path
-    mounts: Path = Path("/proc/self/mountinfo")
+    mounts: Path = MOUNTS
 
 
 @dataclass(frozen=True)

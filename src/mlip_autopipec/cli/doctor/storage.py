@@ -4,14 +4,13 @@ import os
 import shutil
 import time
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlip_autopipec.cli.doctor.finding import Finding, Machine
 from mlip_autopipec.errors import StoreError
 from mlip_autopipec.store import open_store
-from mlip_autopipec.store.file_system import is_network
+from mlip_autopipec.store.file_system import file_system, is_network
 
 _VOLATILE = {"ramfs", "tmpfs"}
 _GIGABYTE = 1e9
@@ -51,48 +50,6 @@ def probe_store(machine: Machine) -> Finding:
     return Finding("store", "ok", measured)
 
 
-@dataclass(frozen=True)
-class FileSystem:
-    """A mounted file system: where, and of which type."""
-
-    mount: Path
-    kind: str
-
-
-def file_system(folder: Path, mounts: str) -> FileSystem:
-    """Find the file system that holds a folder.
-
-    Parameters
-    ----------
-    folder
-        The folder, absolute.
-    mounts
-        Text of Linux' ``/proc/self/mountinfo``.
-
-    Returns
-    -------
-    FileSystem
-        That of the longest mount point above it; of several the last mounted.
-
-    Raises
-    ------
-    StoreError
-        The table does not tell.
-    """
-    found: FileSystem | None = None
-    for line in mounts.splitlines():
-        left, separator, right = line.partition(" - ")
-        words = left.split()
-        if not separator or len(words) < 5:
-            continue
-        mount = Path(words[4].replace("\\040", " "))
-        if folder.is_relative_to(mount) and (found is None or len(mount.parts) >= len(found.mount.parts)):
-            found = FileSystem(mount, right.split()[0])
-    if found is None:
-        raise StoreError(f"no file system is known for {folder}.", hint="is /proc mounted?")
-    return found
-
-
 def probe_disk(machine: Machine) -> Finding:
     """Say what kind of disk the run folder is on, how much is free, and how long a safe write takes.
 
@@ -108,7 +65,9 @@ def probe_disk(machine: Machine) -> Finding:
     """
     folder = _existing(machine.run.absolute())
     free = shutil.disk_usage(folder).free / _GIGABYTE
-    system = file_system(folder.resolve(), machine.mounts.read_text())
+    system = file_system(folder, machine.mounts)
+    if system is None:
+        raise StoreError(f"no file system is known for {folder}.", hint="is /proc mounted?")
     took = _write(folder)
     measured = (
         f"{folder} is on {system.kind} ({system.mount}), {free:.1f} GB free, "
