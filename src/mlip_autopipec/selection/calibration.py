@@ -48,7 +48,7 @@ class GammaCalibrationMaker(Maker):
 
     name: str = "calibrate gamma"
     level: float = 0.9
-    tolerated_error: float = 0.2
+    tolerated_error: float = 0.1
     max_atoms: int = 20_000
     n_recent: int = 8
 
