@@ -6,6 +6,7 @@ import pytest
 
 from mlip_autopipec.report import Campaign, figures, figures_potential, read_campaign
 from mlip_autopipec.report.svg import draw, log_scale
+from mlip_autopipec.schemas import LiftedHalt
 
 PAINTERS = [
     figures.learning_curve,
@@ -49,6 +50,17 @@ def test_tick_labels_keep_their_digits():
         axes.set_yticks([0.0, 0.002, 0.00412])
 
     assert {"0.00200", "0.00412"} <= set(texts(draw("a", "b", paint)))
+
+
+def test_lifted_halts_are_marked_and_do_not_move_the_limit(store, finished):
+    campaign = read_campaign(store)
+    first, *others = campaign.walks
+    halt = LiftedHalt(step=first.start_step + 1, gamma=first.gamma_max, force_error=0.05)
+    raised = replace(first, lifted=[halt], gamma_limit=90.0)
+    plain, marked = (figures.gamma(replace(campaign, walks=(walk, *others)))[0] for walk in (first, raised))
+    assert "one that was lifted" not in plain.caption
+    assert "one that was lifted" in marked.caption
+    assert marked.svg.count("<use") == plain.svg.count("<use") + 1
 
 
 def test_the_gamma_limit_is_drawn(store, finished):

@@ -78,12 +78,14 @@ def gamma(campaign: Campaign) -> list[Plot]:
     finite = [g for walk in campaign.walks for g in _graded(walk)[1]]
     if not finite:
         return []
-    limit = campaign.walks[-1].gamma_limit
-    top, bottom = max([*finite, limit]), min(finite)
+    limit = min(walk.gamma_limit for walk in campaign.walks)  # lifted halts raise it along a walk
+    met = [halt.gamma for walk in campaign.walks for halt in walk.lifted]
+    top, bottom = max([*finite, *met, limit]), min(finite)
     plots = []
     for number, temperature in enumerate(temperatures):
         walks = [walk for walk in campaign.walks if walk.walker.temperature == temperature]
-        caption = f"Largest γ over the atoms along the walks at {temperature:g} K; × marks a halt"
+        lifted = ", ○ one that was lifted" if any(walk.lifted for walk in walks) else ""
+        caption = f"Largest γ over the atoms along the walks at {temperature:g} K; × marks a halt{lifted}"
 
         def paint(axes: "Axes", walks: Sequence[Walk] = walks, temperature: float = temperature) -> None:
             _paint_walks(axes, walks, colours)
@@ -184,6 +186,10 @@ def _paint_walks(axes: "Axes", walks: Sequence[Walk], colours: dict[int, str]) -
         label = f"generation {walk.generation}" if walk.generation in named else None
         named.discard(walk.generation)
         axes.plot(time, grades, color=colours[walk.generation], linewidth=0.9, label=label)
+        fs = [halt.step * walk.timestep for halt in walk.lifted]
+        axes.plot(
+            FS_TO_PS * np.array(fs), [halt.gamma for halt in walk.lifted], "o", color=INK, fillstyle="none"
+        )
         if walk.halted and len(time):
             axes.plot(time[-1:], grades[-1:], "x", color=INK, markersize=6.0, markeredgewidth=1.4, zorder=4)
 

@@ -128,7 +128,8 @@ def walks(campaign: Campaign) -> Html:
     note = (
         "γ is the extrapolation grade on the MaxVol scale: up to 1 an environment lies inside the active set "
         "of the training data, above it the potential extrapolates. A halted walk gives its frames to the "
-        "selection and goes on with the next potential."
+        "selection and goes on with the next potential; where all forces are estimated to be good enough, "
+        "the halt is lifted, and the walk goes on up to a higher limit."
     )
     head = (
         "generation", "labels", "failed", "walks", "halts", "MD steps", "largest γ",
