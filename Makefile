@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 
 help:
 	@echo "make demo       silicon by DFT (pw.x): a whole campaign, 4 to 10 minutes"
-	@echo "make demo-fast  copper by ASE's EMT potential (not DFT): the same loop, about 2 minutes"
+	@echo "make demo-fast  copper by ASE's EMT potential (not DFT): the same loop, 1 to 2 minutes"
 	@echo "make test       linters, types, import rules and tests"
 	@echo "make test-pacemaker  installs pacemaker with TensorFlow (2 GB) and runs the tests that need it"
 	@echo "make bench      a fast subset of the benchmarks, minutes; tables in $(RUN_DIR)/benchmarks (ZUO=folder: see benchmarks)"
