@@ -298,9 +298,7 @@ def current_state(folder: Path) -> int:
     int
         The number.
     """
-    path = folder / "info.txt"
-    found = re.search(r"current_state\s*=\s*(\d+)", path.read_text()) if path.exists() else None
-    return int(found.group(1)) if found else 0
+    return int(_noted(folder / "info.txt", "current_state") or 0)
 
 
 def simulated_time(folder: Path) -> float:
@@ -317,6 +315,11 @@ def simulated_time(folder: Path) -> float:
         Up to its last step, and what replicas walked in the current state since.
     """
     steps = read_steps(folder)
-    info = folder / "states" / str(current_state(folder)) / "info"
-    waited = re.search(r"accumulated_time\s*=\s*(\S+)", info.read_text()) if info.exists() else None
-    return (steps[-1].time if steps else 0.0) + (float(waited.group(1)) if waited else 0.0)
+    waited = _noted(folder / "states" / str(current_state(folder)) / "info", "accumulated_time")
+    return (steps[-1].time if steps else 0.0) + float(waited or 0.0)
+
+
+def _noted(path: Path, name: str) -> str | None:
+    """Read a value of one of eOn's own notes; none if there is no such note yet."""
+    found = re.search(rf"{name}\s*=\s*(\S+)", path.read_text()) if path.exists() else None
+    return found.group(1) if found else None

@@ -14,7 +14,7 @@ from mlip_autopipec.schemas import (
     CheckKind,
     LabelBatchDoc,
 )
-from mlip_autopipec.validation import PropertyMaker, of_each_crystal
+from mlip_autopipec.validation import PropertyMaker, of_each_crystal, volumes_per_atom
 from mlip_autopipec.validation.base import of_origin
 
 
@@ -57,9 +57,9 @@ def equilibrium(structure: AtomicStructure, batch: LabelBatchDoc) -> AtomicStruc
         Its conventional cell, at that volume; its shape and the places of its atoms are as given. Not the
         primitive one: its k-points would be others than those of the cells that were learned.
     """
-    labels = [item.label for item in of_each_crystal(batch)[0]]
-    volumes = np.array([label.structure.to_ase().get_volume() / label.structure.n_atoms for label in labels])
-    energies = np.array([label.energy / label.structure.n_atoms for label in labels])
+    first = of_each_crystal(batch)[0]
+    volumes = volumes_per_atom(first)
+    energies = np.array([item.label.energy / item.label.structure.n_atoms for item in first])
     atoms = conventional(structure.to_ase())
     ratio = fit_birch_murnaghan(volumes, energies).v0 * len(atoms) / atoms.get_volume()
     atoms.set_cell(atoms.cell.array * ratio ** (1.0 / 3.0), scale_atoms=True)

@@ -10,8 +10,6 @@ _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs|ceph|afs|9p|virtiofs|panfs|orangefs|pvfs2|glusterfs|ocfs2|gfs2|ncpfs|wekafs|"
     r"fuse\.(sshfs|glusterfs|ceph|rclone|s3fs|gcsfuse|davfs|juicefs|cephfs|beegfs)"
 )
-
-
 MOUNTS = Path("/proc/self/mounts")
 
 

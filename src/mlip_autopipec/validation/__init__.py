@@ -3,7 +3,7 @@
 from mlip_autopipec.validation.base import above, check, worst
 from mlip_autopipec.validation.defect import StackingFaultMaker, SurfaceMaker, VacancyMaker
 from mlip_autopipec.validation.elastic import ElasticMaker
-from mlip_autopipec.validation.eos import EosMaker, eos_structures, of_each_crystal
+from mlip_autopipec.validation.eos import EosMaker, eos_structures, of_each_crystal, volumes_per_atom
 from mlip_autopipec.validation.held_out import HeldOutMaker
 from mlip_autopipec.validation.phonon import PhononMaker
 from mlip_autopipec.validation.property import PropertyMaker
@@ -23,5 +23,6 @@ __all__ = [
     "check",
     "eos_structures",
     "of_each_crystal",
+    "volumes_per_atom",
     "worst",
 ]

@@ -87,6 +87,23 @@ def of_each_crystal(batch: LabelBatchDoc) -> list[list[LabelledStructure]]:
     return [first, *([item for item in labelled if item.group == group] for group in others)]
 
 
+def volumes_per_atom(labelled: Sequence[LabelledStructure]) -> NDArray[np.float64]:
+    """Return the volumes of labelled structures.
+
+    Parameters
+    ----------
+    labelled
+        The labels.
+
+    Returns
+    -------
+    numpy.ndarray
+        In Å^3/atom, shape ``(n_labels,)``.
+    """
+    structures = [item.label.structure for item in labelled]
+    return np.array([structure.to_ase().get_volume() / structure.n_atoms for structure in structures])
+
+
 @dataclass
 class EosMaker(Maker):
     """Compare equations of state of potential and oracle, and the energies of crystals with each other.
@@ -155,9 +172,7 @@ class EosMaker(Maker):
     def _curve(self, labelled: list[LabelledStructure], ace: AcePotential, e0: dict[str, float]) -> EosCurve:
         """Fit the labels of a crystal, which must have a minimum, and what the potential says of them."""
         points = ParityPoint.predict(ace, labelled, e0)
-        volumes = np.array(
-            [i.label.structure.to_ase().get_volume() / i.label.structure.n_atoms for i in labelled]
-        )
+        volumes = volumes_per_atom(labelled)
         by_oracle = np.array([p.energy_reference for p in points])
         by_potential = np.array([p.energy_predicted for p in points])
         reference = _fit(volumes, by_oracle)
@@ -177,6 +192,7 @@ class EosMaker(Maker):
 
     def _judged(self, curve: EosCurve, of: str) -> list[Check]:
         reference, predicted = curve.reference, curve.predicted
+        tolerated = 0.01 * self.max_volume_error * reference.v0
         if predicted is None:
             lowest = curve.volumes[int(np.argmin(curve.energies_predicted))]
             return [
@@ -185,7 +201,7 @@ class EosMaker(Maker):
                     kind="eos",
                     value=lowest,
                     reference=reference.v0,
-                    limit=0.01 * self.max_volume_error * reference.v0,
+                    limit=tolerated,
                     unit="Å^3/atom",
                     verdict="fail",
                     reason=f"the potential's energy has no minimum; it is least at {lowest:.4g} Å^3/atom",
@@ -195,7 +211,7 @@ class EosMaker(Maker):
             check(
                 f"equilibrium volume{of}",
                 predicted.v0,
-                0.01 * self.max_volume_error * reference.v0,
+                tolerated,
                 "Å^3/atom",
                 reference=reference.v0,
                 kind="eos",
