@@ -89,6 +89,14 @@ def test_every_elastic_constant_is_seen(seeds):
     assert [np.trace(s) for s in strains].count(pytest.approx(0.0, abs=1e-9)) == 1  # the shear
 
 
+@pytest.mark.parametrize("n_atoms", [8, 16, 32])
+def test_a_longer_supercell_has_no_more_pure_strains(n_atoms):
+    """Strained along x or along z, a cubic crystal has the same surroundings, however its cell is drawn."""
+    maker = SeedStructuresMaker(n_atoms=n_atoms, n_strained=1, n_rattled=1, n_volumes=0)
+    found = make(maker, AtomicStructure.from_ase(bulk("Cu", cubic=True)))
+    assert sum(c.required for c in of(found, "strain")) == 3
+
+
 def test_supercells_are_large_enough_and_round():
     found = make(
         SeedStructuresMaker(n_atoms=30, n_strained=1, n_rattled=1), AtomicStructure.from_ase(bulk("Cu"))

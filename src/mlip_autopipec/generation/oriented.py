@@ -26,6 +26,20 @@ def conventional(crystal: Atoms) -> Atoms:
     return plain(AseAtomsAdaptor.get_atoms(analyzer.get_conventional_standard_structure(), msonable=False))
 
 
+def unturned_primitive(crystal: Atoms) -> Atoms:
+    """Return a primitive cell of a crystal, as it lies: neither turned nor strained."""
+    found = spglib.standardize_cell(
+        (crystal.cell.array, crystal.get_scaled_positions(), crystal.numbers),
+        to_primitive=True,
+        no_idealize=True,
+        symprec=SYMPREC,
+    )
+    if found is None:
+        raise AssertionError("a crystal has at least the symmetry of its lattice")
+    lattice, positions, numbers = (np.asarray(part) for part in found)
+    return Atoms(numbers, scaled_positions=positions, cell=lattice, pbc=True)
+
+
 def space_group(crystal: Atoms) -> int:
     """Return the international number of a crystal's space group."""
     structure = AseAtomsAdaptor.get_structure(crystal)
@@ -68,16 +82,8 @@ def oriented(crystal: Atoms, plane: Plane, thickness: float) -> Atoms:
         The bulk cell.
     """
     cell = conventional(crystal)
-    found = spglib.standardize_cell(
-        (cell.cell.array, cell.get_scaled_positions(), cell.numbers),
-        to_primitive=True,
-        no_idealize=True,  # else it would be turned
-        symprec=SYMPREC,
-    )
-    if found is None:
-        raise AssertionError("the conventional cell has the symmetry that it was made by")
-    lattice, positions, numbers = (np.asarray(part) for part in found)
-    small = Atoms(numbers, scaled_positions=positions, cell=lattice, pbc=True)
+    small = unturned_primitive(cell)
+    lattice = small.cell.array
     across = np.array(plane) @ np.linalg.inv(cell.cell.array).T
     indices = np.rint(12.0 * lattice @ across).astype(int)
     indices = indices // math.gcd(*(int(i) for i in indices))

@@ -9,8 +9,9 @@ from jobflow import Maker, job
 from mlip_autopipec.ace import nearest_distance
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.generation.families import FAMILIES
+from mlip_autopipec.generation.oriented import unturned_primitive
 from mlip_autopipec.generation.perturb import dimers, rattled, strained
-from mlip_autopipec.generation.strains import strained_cells
+from mlip_autopipec.generation.strains import distinct_strains, under_strain
 from mlip_autopipec.generation.variant import KEEP_APART, variants
 from mlip_autopipec.numerics import isotropic_repeat
 from mlip_autopipec.schemas import AtomicStructure, CandidateSetDoc, CandidateStructure, Origin
@@ -128,13 +129,20 @@ class SeedStructuresMaker(Maker):
         return found
 
     def _shapes(self, atoms: Atoms) -> list[CandidateStructure]:
-        """Strain along each independent direction, so that every elastic constant is seen."""
+        """Strain along each direction that the crystal's symmetry leaves, so that every constant is seen.
+
+        A supercell longer along one axis than another has less symmetry than its crystal; by its own, some
+        of its strained cells would be of equal surroundings.
+        """
         if not atoms.pbc.all():
             return []
         amplitude = 0.5 * self.max_strain
+        detail = f"pure strain of {amplitude:.3f}"
         return [
-            _candidate(cell.atoms, "strain", f"pure strain of {amplitude:.3f}", required=True)
-            for cell in strained_cells(atoms, amplitude)
+            _candidate(
+                under_strain(atoms, strain), "strain", f"pure strain of {amplitude:.3f}", required=True
+            )
+            for strain in distinct_strains(unturned_primitive(atoms), amplitude)
         ]
 
     def _families(self, atoms: Atoms, index: int) -> list[CandidateStructure]:

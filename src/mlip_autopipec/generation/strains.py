@@ -30,20 +30,20 @@ class StrainedCell:
     atoms: Atoms
 
 
-def strained_cells(crystal: Atoms, amplitude: float) -> list[StrainedCell]:
-    """Strain a crystal in as few ways as its symmetry allows, in both directions.
+def distinct_strains(crystal: Atoms, amplitude: float) -> list[Array]:
+    """List as few strains as a cell's symmetry allows, in both directions.
 
     Parameters
     ----------
     crystal
-        The crystal, in any cell.
+        The crystal. A supercell may have less symmetry than its primitive cell, and then has more strains.
     amplitude
         Size of each strain, dimensionless; of shears half the angle.
 
     Returns
     -------
-    list[StrainedCell]
-        From these, by symmetry, all six components follow.
+    list[numpy.ndarray]
+        Symmetric, dimensionless, shape ``(3, 3)``; from these, by symmetry, all six components follow.
     """
     strains = []
     for index in range(6):
@@ -52,9 +52,30 @@ def strained_cells(crystal: Atoms, amplitude: float) -> list[StrainedCell]:
             voigt[index] = sign * amplitude * (1.0 if index < 3 else 2.0)
             strains.append(Strain.from_voigt(voigt))
     distinct = symmetry_reduce(strains, AseAtomsAdaptor.get_structure(crystal), symprec=SYMPREC)
-    found = []
-    for strain in distinct:
-        atoms = crystal.copy()
-        atoms.set_cell(crystal.cell.array @ (np.eye(3) + np.asarray(strain)), scale_atoms=True)
-        found.append(StrainedCell(np.asarray(strain), atoms))
-    return found
+    return [np.asarray(strain) for strain in distinct]
+
+
+def under_strain(crystal: Atoms, strain: Array) -> Atoms:
+    """Strain a cell, its atoms with it.
+
+    Parameters
+    ----------
+    crystal
+        The crystal.
+    strain
+        Symmetric strain, dimensionless, shape ``(3, 3)``.
+
+    Returns
+    -------
+    ase.Atoms
+        The strained cell.
+    """
+    atoms = crystal.copy()
+    atoms.set_cell(crystal.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    return atoms
+
+
+def strained_cells(crystal: Atoms, amplitude: float) -> list[StrainedCell]:
+    """Strain a crystal in as few ways as its symmetry allows; see :func:`distinct_strains`."""
+    strains = distinct_strains(crystal, amplitude)
+    return [StrainedCell(strain, under_strain(crystal, strain)) for strain in strains]
