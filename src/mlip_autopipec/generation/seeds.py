@@ -139,9 +139,7 @@ class SeedStructuresMaker(Maker):
         amplitude = 0.5 * self.max_strain
         detail = f"pure strain of {amplitude:.3f}"
         return [
-            _candidate(
-                under_strain(atoms, strain), "strain", f"pure strain of {amplitude:.3f}", required=True
-            )
+            _candidate(under_strain(atoms, strain), "strain", detail, required=True)
             for strain in distinct_strains(unturned_primitive(atoms), amplitude)
         ]
 
