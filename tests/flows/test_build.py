@@ -218,3 +218,15 @@ def test_the_same_configuration_gives_the_same_jobs():
 
     assert ids(0) == ids(0)
     assert ids(0) != ids(1)
+
+
+@pytest.mark.parametrize("composition", ["Cu", "Ti", "Cu3Au"])
+def test_the_first_batch_knows_how_many_are_required(composition, tmp_path):
+    """A hexagonal crystal has more distinct strains than a cubic one, an alloy more dimers."""
+    found = plan(MLIPConfig(composition=composition, generation={"n_atoms": 8}), tmp_path)
+    seeds = found.maker.seed_maker
+    pool = seeds.make.original(seeds, found.structures).candidates
+    required = sum(c.required for c in pool)
+    value = next(v for v in found.values if v.path == "active_learning.n_initial")
+    assert value.reason.startswith(f"{required} required")
+    assert found.maker.n_initial > required

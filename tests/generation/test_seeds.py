@@ -34,14 +34,14 @@ def of(seeds, origin):
 def test_everything_is_there(seeds):
     assert {o: len(of(seeds, o)) for o in ("user", "strain", "rattle", "dimer", "isolated_atom")} == {
         "user": 1,
-        "strain": 47,
+        "strain": 45,
         "rattle": 40,
-        "dimer": 15,
+        "dimer": 9,
         "isolated_atom": 2,
     }
     required = {c.origin for c in seeds.candidates if c.required}
     assert required == {"user", "strain", "dimer", "isolated_atom"}
-    assert sum(c.required for c in of(seeds, "strain")) == 4 + 3  # volumes, pure strains of a cubic crystal
+    assert sum(c.required for c in of(seeds, "strain")) == 2 + 3  # volumes, pure strains of a cubic crystal
     assert seeds.reference == [of(seeds, "user")[0].structure]
 
 
@@ -73,17 +73,17 @@ def test_displacements_grow_to_the_wanted_size(seeds):
 def test_volumes_are_even(seeds):
     crystal = seeds.reference[0].to_ase()
     strains = []
-    for c in of(seeds, "strain")[:4]:
+    for c in of(seeds, "strain")[:2]:
         atoms = c.structure.to_ase()
         strains.append((atoms.get_volume() / crystal.get_volume()) ** (1 / 3) - 1)
         assert atoms.get_scaled_positions() == pytest.approx(crystal.get_scaled_positions(), abs=1e-9)
-    assert strains == pytest.approx([-0.06, -0.02, 0.02, 0.06])
+    assert strains == pytest.approx([-0.06, 0.06])
 
 
 def test_every_elastic_constant_is_seen(seeds):
     cell = seeds.reference[0].to_ase().cell.array
     strains = [
-        np.linalg.solve(cell, c.structure.to_ase().cell.array) - np.eye(3) for c in of(seeds, "strain")[4:7]
+        np.linalg.solve(cell, c.structure.to_ase().cell.array) - np.eye(3) for c in of(seeds, "strain")[2:5]
     ]
     assert sorted(np.abs(s).max() * np.sign(s.sum()) for s in strains) == pytest.approx([-0.03, 0.03, 0.03])
     assert [np.trace(s) for s in strains].count(pytest.approx(0.0, abs=1e-9)) == 1  # the shear

@@ -16,7 +16,6 @@ _CUTOFF_IN_NEIGHBOURS = 2.2
 _HOTTEST = 0.7  # of the melting point; small periodic cells melt early
 _FUNCTIONS = 200
 _SMALLEST_STRAIN, _LARGEST_STRAIN = 0.03, 0.1
-_REQUIRED_SEEDS = 14  # perfect cubic crystal, volumes, pure strains, dimers and free atom of one element
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Inferred:
     reason: str
 
 
-def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
+def infer(config: MLIPConfig, crystals: Sequence[Atoms], n_required: int) -> dict[str, Inferred]:
     """Infer what the user left open.
 
     Parameters
@@ -47,6 +46,8 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
         What the user said.
     crystals
         The material.
+    n_required
+        Number of structures that are labelled before any is chosen [1].
 
     Returns
     -------
@@ -81,7 +82,7 @@ def infer(config: MLIPConfig, crystals: Sequence[Atoms]) -> dict[str, Inferred]:
         _arms(config, elements, crystals),
         _arm_strain(crystals),
         _timestep(crystals),
-        _n_initial(n_atoms, n_functions, len(elements), len(crystals)),
+        _n_initial(n_required, n_atoms, n_functions, len(elements)),
         _checks(config),
         *_check_costs(n_atoms, costly=costly),
     ]
@@ -167,13 +168,12 @@ def _timestep(crystals: Sequence[Atoms]) -> Inferred:
     return Inferred("exploration.timestep", value, f"the lightest atom, {symbol}, has {mass:.1f} amu")
 
 
-def _n_initial(n_atoms: int, n_functions: int, n_elements: int, n_crystals: int) -> Inferred:
-    required = _REQUIRED_SEEDS * n_crystals + 6 * (n_elements**2 + n_elements - 2) // 2
+def _n_initial(n_required: int, n_atoms: int, n_functions: int, n_elements: int) -> Inferred:
     filling = math.ceil(0.5 * n_elements * n_functions / n_atoms)
     return Inferred(
         "active_learning.n_initial",
-        required + filling,
-        f"{required} required ones (crystals, volumes, strains, dimers, free atoms) and {filling} cells of "
+        n_required + filling,
+        f"{n_required} required ones (crystals, volumes, strains, dimers, free atoms) and {filling} cells of "
         f"about {n_atoms} atoms, for half as many environments as basis functions: the walks bring the rest",
     )
 

@@ -187,7 +187,9 @@ def plan(config: MLIPConfig, folder: Path) -> Plan:
             f"'structures': {', '.join(flat)} is not periodic in three dimensions.",
             hint="slabs and clusters are not supported yet; give bulk crystals.",
         )
-    inferred = infer(config, [crystal.atoms for crystal in crystals])
+    cells = [crystal.atoms for crystal in crystals]
+    seeds = SeedStructuresMaker(**_options(config.generation.given(), SeedStructuresMaker))
+    inferred = infer(config, cells, len(seeds.required(cells)))
     values = [
         ResolvedValue(
             "structures" if config.structures is not None else "composition",
@@ -212,6 +214,12 @@ def plan(config: MLIPConfig, folder: Path) -> Plan:
     )
     found.maker.exploration_maker.check_elements(found.elements)
     return found
+
+
+def _options(given: dict[str, Any], owner: Class) -> dict[str, Any]:
+    """Take what a Maker has a field for; YAML has lists where Makers have tuples."""
+    names = {f.name for f in fields(owner)}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in names}
 
 
 def _crystals(config: MLIPConfig, folder: Path) -> list[Prototype]:

@@ -1,5 +1,6 @@
 """The structures that the first potential is fitted to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,7 @@ class SeedStructuresMaker(Maker):
     n_atoms: int = 8
     n_strained: int = 40
     n_rattled: int = 40
-    n_volumes: int = 4
+    n_volumes: int = 2
     n_vacancies: int = 0
     n_interstitials: int = 0
     n_antisites: int = 0
@@ -79,7 +80,7 @@ class SeedStructuresMaker(Maker):
     n_liquids: int = 0
     max_strain: float = 0.06
     rattle: float = 0.08
-    dimer_distances: tuple[float, ...] = (0.65, 0.75, 0.9, 1.1, 1.4)
+    dimer_distances: tuple[float, ...] = (0.65, 0.9, 1.3)
     isolated_atoms: bool = True
     seed: int = 0
 
@@ -99,24 +100,42 @@ class SeedStructuresMaker(Maker):
         """
         rng = np.random.default_rng(self.seed)
         cells = [supercell(s.to_ase(), self.n_atoms) for s in structures]
-        candidates = [_candidate(atoms, "user", "as given", required=True) for atoms in cells]
+        candidates = self.required(cells)
         for atoms in cells:
-            candidates += [*self._volumes(atoms), *self._shapes(atoms), *self.perturbed(atoms, rng)]
+            candidates += self.perturbed(atoms, rng)
         for index, atoms in enumerate(cells):
             candidates += self._families(atoms, index)
+        return CandidateSetDoc(
+            candidates=candidates, reference=[AtomicStructure.from_ase(atoms) for atoms in cells]
+        )
+
+    def required(self, cells: Sequence[Atoms]) -> list[CandidateStructure]:
+        """Make what is labelled before anything is chosen.
+
+        Parameters
+        ----------
+        cells
+            Perfect crystals; how many structures are required does not depend on the size of the cells.
+
+        Returns
+        -------
+        list[CandidateStructure]
+            Crystals, their volumes and pure strains, dimers and free atoms.
+        """
+        found = [_candidate(atoms, "user", "as given", required=True) for atoms in cells]
+        for atoms in cells:
+            found += [*self._volumes(atoms), *self._shapes(atoms)]
         elements = sorted({symbol for atoms in cells for symbol in atoms.get_chemical_symbols()})
-        candidates += [
+        found += [
             _candidate(atoms, "dimer", f"dimer at {distance:.3f} Å", required=True)
             for atoms, distance in dimers(elements, self.dimer_distances)
         ]
         if self.isolated_atoms:
-            candidates += [
+            found += [
                 _candidate(Atoms(e, positions=[[0.0, 0.0, 0.0]]), "isolated_atom", "free atom", required=True)
                 for e in elements
             ]
-        return CandidateSetDoc(
-            candidates=candidates, reference=[AtomicStructure.from_ase(atoms) for atoms in cells]
-        )
+        return found
 
     def _volumes(self, atoms: Atoms) -> list[CandidateStructure]:
         if not atoms.pbc.all():
