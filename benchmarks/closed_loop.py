@@ -4,12 +4,15 @@
 
 MD at three temperatures by the potential that is being learned, until all three walk ``--steps`` fs without a
 halt: gamma > 10 and, by the estimate that each arm calibrates on its own labels, a force that is off by more
-than ``tolerated_error``. Arms differ in what they label after a halt:
+than ``tolerated_error``. All arms begin with what is required (crystal, volumes, pure strains, dimers, free
+atoms) and as many strained and rattled crystals as a campaign would choose. Arms differ in which ones, and in
+what they label after a halt:
 
-- active: the halted frames and, of the other extrapolative ones, those of most information;
+- active: those of most information; after a halt its frame and, of the other extrapolative ones, those of most
+  information;
 - active, by gamma: the same, but walks halt by gamma alone (``calibrated: false``);
-- random md: as many frames of the same walks, drawn at random (the first labels too);
-- perturbed: strained and rattled crystals drawn at random, never a frame of MD.
+- random md: drawn at random; after a halt as many frames of the same walks, drawn at random;
+- perturbed: drawn at random; after a halt more of them, never a frame of MD.
 
 The oracles are cheap and exact: EMT for Cu and ordered Cu3Au, Stillinger-Weber for Si. The test set is MD by
 the oracle itself at the same temperatures. The target is 1 meV/atom and 0.05 eV/Å (RMSE). The ends of
@@ -20,6 +23,7 @@ Each finished run is kept in ``--kept``; a run of the script that was stopped go
 
 import argparse
 import json
+import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -78,8 +82,9 @@ MATERIALS = {  # crystal, oracle, cut-off in Å, functions of each element, temp
     "Si": (bulk("Si", cubic=True), StillingerWeber, 5.2, 200, (390.0, 790.0, 1180.0)),
     "CuAu": (ordered_alloy(), EMT, 5.6, 150, (260.0, 520.0, 780.0)),
 }
-INITIAL, BATCH, MOST = 12, 4, 120
+BATCH, MOST = 4, 120
 LIMITS = LoopLimits(max_stuck=20)
+FILLING = 0.5  # environments over functions, of the structures that are chosen first: that of a campaign
 
 
 def test_frames(element: str):
@@ -101,18 +106,21 @@ def test_frames(element: str):
 class Run:
     """One run of one arm."""
 
+    seed_maker = SeedStructuresMaker
+
     def __init__(
         self, element: str, method: str, seed: int, n_steps: int, tolerated: float, directory: Path
     ) -> None:
         self.crystal, oracle, cutoff, n_functions, self.temperatures = MATERIALS[element]
         self.oracle, self.method, self.seed, self.n_steps = oracle(), method, seed, n_steps
         self.rng, self.directory = np.random.default_rng(seed), directory
+        self.n_chosen = math.ceil(FILLING * n_functions * len(set(self.crystal.symbols)) / len(self.crystal))
         self.fit_maker = LinearAceFitMaker(cutoff=cutoff, n_functions=n_functions)
         self.selection = DOptimalSelectionMaker(cutoff=cutoff, n_functions=n_functions)
         # Drawing at random needs all frames, whatever their grade.
         keep = {"gamma_select": 0.0, "max_frames": 10_000} if method == "random md" else {}
         self.md = LammpsMDMaker(stop_rule=StopRule(), **keep)
-        seeds = SeedStructuresMaker(n_atoms=len(self.crystal), n_strained=60, n_rattled=60, seed=seed)
+        seeds = self.seed_maker(n_atoms=len(self.crystal), n_strained=60, n_rattled=60, seed=seed)
         pool = seeds.make.original(seeds, [AtomicStructure.from_ase(self.crystal)]).candidates
         self.perturbed = [c for c in pool if not c.required]
         self.batches = [label_batch(self.first(pool), self.oracle, prefix="first")]
@@ -122,11 +130,10 @@ class Run:
 
     def first(self, pool: list[CandidateStructure]) -> list[CandidateStructure]:
         """Choose what is labelled before anything walks."""
-        best = self.selection.select(pool, INITIAL, [], None).candidates
         required = [c for c in pool if c.required]
         if self.method.startswith("active"):
-            return best
-        return [*required, *self.drawn(self.perturbed, len(best) - len(required))]
+            return self.selection.select(pool, len(required) + self.n_chosen, [], None).candidates
+        return [*required, *self.drawn(self.perturbed, self.n_chosen)]
 
     def drawn(self, frames: list[CandidateStructure], n: int) -> list[CandidateStructure]:
         """Draw some at random."""
