@@ -8,8 +8,8 @@ than ``tolerated_error``. All arms begin with what is required (crystal, volumes
 atoms) and as many strained and rattled crystals as a campaign would choose. Arms differ in which ones, and in
 what they label after a halt:
 
-- active: those of most information; after a halt its frame and, of the other extrapolative ones, those of most
-  information;
+- active: those of most information; after a halt its frame and, of the other extrapolative ones, those of
+  most information;
 - active, by gamma: the same, but walks halt by gamma alone (``calibrated: false``);
 - random md: drawn at random; after a halt as many frames of the same walks, drawn at random;
 - perturbed: drawn at random; after a halt more of them, never a frame of MD.
@@ -106,7 +106,7 @@ def test_frames(element: str):
 class Run:
     """One run of one arm."""
 
-    seed_maker = SeedStructuresMaker
+    seed_maker, filling = SeedStructuresMaker, 1.0
 
     def __init__(
         self, element: str, method: str, seed: int, n_steps: int, tolerated: float, directory: Path
@@ -114,7 +114,9 @@ class Run:
         self.crystal, oracle, cutoff, n_functions, self.temperatures = MATERIALS[element]
         self.oracle, self.method, self.seed, self.n_steps = oracle(), method, seed, n_steps
         self.rng, self.directory = np.random.default_rng(seed), directory
-        self.n_chosen = math.ceil(FILLING * n_functions * len(set(self.crystal.symbols)) / len(self.crystal))
+        self.n_chosen = math.ceil(
+            self.filling * FILLING * n_functions * len(set(self.crystal.symbols)) / len(self.crystal)
+        )
         self.fit_maker = LinearAceFitMaker(cutoff=cutoff, n_functions=n_functions)
         self.selection = DOptimalSelectionMaker(cutoff=cutoff, n_functions=n_functions)
         # Drawing at random needs all frames, whatever their grade.
