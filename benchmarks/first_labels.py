@@ -5,8 +5,8 @@
 The loop of closed_loop.py ("active"), begun with other dimers, volumes and numbers of chosen structures than
 the default of ``SeedStructuresMaker`` and of a campaign. Beside labels and errors on MD it is asked what the
 required ones are for: the stress that a strain of 1 % brings, atoms held in place (RMS error over RMS, all
-distinct strains); the energy of the crystal evenly strained by up to 6 %; the energy of all dimers from 0.65 to
-1.4 of the sum of the covalent radii.
+distinct strains); the energy of the crystal evenly strained by up to 6 %; the energy of all dimers from 0.65
+to 1.4 of the sum of the covalent radii.
 """
 
 from dataclasses import dataclass
@@ -135,10 +135,10 @@ def main() -> None:
     record.table(
         header,
         rows,
-        f"Three walks of {given.steps / 1000:g} ps without a halt; median and range over the seeds; errors are "
-        "those at the end, on the oracle's MD. Stresses: under 1 % strain, atoms held in place. Volumes: "
-        "largest error of the energy up to 6 % strain. Dimers: largest error from 0.65 to 1.4 of the covalent "
-        "distance.",
+        f"Three walks of {given.steps / 1000:g} ps without a halt; median and range over the seeds; errors "
+        "are those at the end, on the oracle's MD. Stresses: under 1 % strain, atoms held in place. Volumes: "
+        "largest error of the energy up to 6 % strain. Dimers: largest error from 0.65 to 1.4 of the sum of "
+        "the covalent radii.",
     )
 
 
