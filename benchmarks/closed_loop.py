@@ -309,8 +309,12 @@ def main() -> None:
 def write(given: argparse.Namespace, found: dict[tuple[str, str], list[Outcome]]) -> None:
     """Table and figures of what has been found so far."""
     title = "Labels and halts until no walk is halted"
+    usual = given.tolerated == GammaCalibrationMaker().tolerated_error
     record = Record(
-        "closed-loop", title, given.out, "from 0, as many as the table says; the test set's are fixed"
+        "closed-loop" if usual else f"closed-loop-{given.tolerated:g}",
+        title,
+        given.out,
+        "from 0, as many as the table says; the test set's are fixed",
     )
     target = f"labels: {TARGET[0]:g} meV/atom, {TARGET[1]:g} eV/Å"
     header = ["material", "arm", "seeds", "labels: no halt", "halts", "lost", target]
