@@ -103,6 +103,8 @@ bench-full: $(VENV)/.run demo-fast
 	@test -n "$(ZUO)" || { echo "error: ZUO is not given. hint: make bench-full ZUO=folder with Cu_train.extxyz.gz and so on"; exit 2; }
 	$(BENCH)/data_efficiency.py $(ZUO)
 	$(BENCH)/closed_loop.py
+	$(BENCH)/closed_loop.py --tolerated 0.2 --arms active
+	$(BENCH)/first_labels.py
 	$(BENCH)/robustness.py
 	$(BENCH)/speed.py $(ZUO) --run $(RUN_DIR)/copper
 	$(BENCH)/profile_paths.py

@@ -1,6 +1,6 @@
 """Labels and halts until nothing uncertain is met: the loop against its alternatives, on exact oracles.
 
-    python benchmarks/closed_loop.py [--elements Cu Si CuAu] [--seeds 3] [--steps 5000] [--workers 1]
+    python benchmarks/closed_loop.py [--elements Cu Si CuAu] [--seeds 3] [--steps 2000] [--workers 1]
 
 MD at three temperatures by the potential that is being learned, until all three walk ``--steps`` fs without a
 halt: gamma > 10 and, by the estimate that each arm calibrates on its own labels, a force that is off by more
@@ -274,7 +274,7 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("--elements", nargs="+", default=list(MATERIALS), choices=list(MATERIALS))
     command.add_argument("--seeds", type=int, default=3)
-    command.add_argument("--steps", type=int, default=5000, help="fs of each walk")
+    command.add_argument("--steps", type=int, default=2000, help="fs of each walk")
     command.add_argument(
         "--tolerated", type=float, default=GammaCalibrationMaker().tolerated_error, help="eV/Å"
     )
