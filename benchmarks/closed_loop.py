@@ -3,10 +3,10 @@
     python benchmarks/closed_loop.py [--elements Cu Si CuAu] [--seeds 3] [--steps 2000] [--workers 1]
 
 MD at three temperatures by the potential that is being learned, until all three walk ``--steps`` fs without a
-halt: gamma > 10 and, by the estimate that each arm calibrates on its own labels, a force that is off by more
-than ``tolerated_error``. All arms begin with what is required (crystal, volumes, pure strains, dimers, free
-atoms) and as many strained and rattled crystals as a campaign would choose. Arms differ in which ones, and in
-what they label after a halt:
+halt: gamma above 10 (compounds: 5) and, by the estimate that each arm calibrates on its own labels, a force
+that is off by more than ``tolerated_error``. All arms begin with what is required (crystal, volumes, pure strains,
+dimers, free atoms) and as many strained and rattled crystals as a campaign would choose. Arms differ in which
+ones, and in what they label after a halt:
 
 - active: those of most information; after a halt its frame and, of the other extrapolative ones, those of
   most information;
@@ -23,7 +23,6 @@ Each finished run is kept in ``--kept``; a run of the script that was stopped go
 
 import argparse
 import json
-import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -42,6 +41,8 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 
 from mlip_autopipec.ace import load_error_model, load_potential
+from mlip_autopipec.config import MLIPConfig
+from mlip_autopipec.config.inference import infer
 from mlip_autopipec.dynamics import LammpsMDMaker, StopRule
 from mlip_autopipec.dynamics.lammps_library import import_lammps
 from mlip_autopipec.flows.progress import LoopLimits, moved, new_round
@@ -84,7 +85,6 @@ MATERIALS = {  # crystal, oracle, cut-off in Å, functions of each element, temp
 }
 BATCH, MOST = 4, 120
 LIMITS = LoopLimits(max_stuck=20)
-FILLING = 0.5  # environments over functions, of the structures that are chosen first: that of a campaign
 
 
 def test_frames(element: str):
@@ -114,14 +114,16 @@ class Run:
         self.crystal, oracle, cutoff, n_functions, self.temperatures = MATERIALS[element]
         self.oracle, self.method, self.seed, self.n_steps = oracle(), method, seed, n_steps
         self.rng, self.directory = np.random.default_rng(seed), directory
-        self.n_chosen = math.ceil(
-            self.filling * FILLING * n_functions * len(set(self.crystal.symbols)) / len(self.crystal)
-        )
+        campaign = {"generation": {"n_atoms": len(self.crystal)}, "training": {"n_functions": n_functions}}
+        config = MLIPConfig(composition=self.crystal.get_chemical_formula(), **campaign)
+        inferred = infer(config, [self.crystal], n_required=0)
+        self.n_chosen = round(self.filling * inferred["active_learning.n_initial"].value)
+        rule = StopRule(gamma=inferred["exploration.gamma_halt"].value)
         self.fit_maker = LinearAceFitMaker(cutoff=cutoff, n_functions=n_functions)
         self.selection = DOptimalSelectionMaker(cutoff=cutoff, n_functions=n_functions)
         # Drawing at random needs all frames, whatever their grade.
         keep = {"gamma_select": 0.0, "max_frames": 10_000} if method == "random md" else {}
-        self.md = LammpsMDMaker(stop_rule=StopRule(), **keep)
+        self.md = LammpsMDMaker(stop_rule=rule, **keep)
         seeds = self.seed_maker(n_atoms=len(self.crystal), n_strained=60, n_rattled=60, seed=seed)
         pool = seeds.make.original(seeds, [AtomicStructure.from_ase(self.crystal)]).candidates
         self.perturbed = [c for c in pool if not c.required]

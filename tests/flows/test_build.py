@@ -230,3 +230,12 @@ def test_the_first_batch_knows_how_many_are_required(composition, tmp_path):
     value = next(v for v in found.values if v.path == "active_learning.n_initial")
     assert value.reason.startswith(f"{required} required")
     assert found.maker.n_initial > required
+
+
+@pytest.mark.parametrize(("data", "gamma"), [({}, 10.0), ({"composition": "Cu3Au"}, 5.0)])
+def test_walks_of_compounds_halt_sooner(data, gamma):
+    walk = plan(parse_config({"composition": "Cu", "oracle": EMT} | data), HERE).maker.exploration_maker
+    assert walk.stop_rule.gamma == gamma
+    said = data | {"exploration": {"gamma_halt": 7.0}}
+    walk = plan(parse_config({"composition": "Cu", "oracle": EMT} | said), HERE).maker.exploration_maker
+    assert walk.stop_rule.gamma == 7.0
