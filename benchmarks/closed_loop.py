@@ -4,9 +4,9 @@
 
 MD at three temperatures by the potential that is being learned, until all three walk ``--steps`` fs without a
 halt: gamma above 10 (compounds: 5) and, by the estimate that each arm calibrates on its own labels, a force
-that is off by more than ``tolerated_error``. All arms begin with what is required (crystal, volumes, pure strains,
-dimers, free atoms) and as many strained and rattled crystals as a campaign would choose. Arms differ in which
-ones, and in what they label after a halt:
+that is off by more than ``tolerated_error``. All arms begin with what is required (crystal, volumes, pure
+strains, dimers, free atoms) and as many strained and rattled crystals as a campaign would choose. Arms differ
+in which ones, and in what they label after a halt:
 
 - active: those of most information; after a halt its frame and, of the other extrapolative ones, those of
   most information;

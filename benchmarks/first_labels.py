@@ -9,8 +9,11 @@ distinct strains); the energy of the crystal evenly strained by up to 6 %; the e
 to 1.4 of the sum of the covalent radii.
 """
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -107,30 +110,43 @@ def learn(start: Start, element: str, seed: int, n_steps: int) -> Found:
         return Found(first, outcome, *look(run))
 
 
+def cells(some: list[Found]) -> list[str]:
+    """Cells of the table."""
+    ends = [f.outcome.curve[-1] for f in some]
+    return [
+        f"{some[0].first}",
+        censored([e[0] if f.outcome.quiet else None for e, f in zip(ends, some, strict=True)]),
+        spread([f.outcome.n_halts for f in some], ".0f"),
+        censored([f.outcome.reached for f in some]),
+        spread([e[1] for e in ends]),
+        spread([e[2] for e in ends], ".4f"),
+        spread([f.elastic for f in some], ".1f"),
+        spread([f.volumes for f in some]),
+        spread([f.dimers for f in some]),
+    ]
+
+
 def main() -> None:
     """Run, and write the page."""
     command = parser(__doc__)
     command.add_argument("--elements", nargs="+", default=list(MATERIALS), choices=list(MATERIALS))
     command.add_argument("--seeds", type=int, default=3)
     command.add_argument("--steps", type=int, default=2000, help="fs of each walk")
+    command.add_argument("--workers", type=int, default=1)
     given = command.parse_args()
     header = ["material", "start", "first labels", "labels: no halt", "halts"]
     header += [f"labels: {TARGET[0]:g} meV/atom, {TARGET[1]:g} eV/Å", "meV/atom", "eV/Å"]
     header += ["stresses, %", "volumes, meV/atom", "dimers, eV"]
+    starts = [(element, name) for element in given.elements for name in STARTS]
+    tasks = [
+        (STARTS[name], element, seed, given.steps) for element, name in starts for seed in range(given.seeds)
+    ]
     rows = []
-    for element in given.elements:
-        for name, start in STARTS.items():
-            some = [learn(start, element, seed, given.steps) for seed in range(given.seeds)]
-            ends = [f.outcome.curve[-1] for f in some]
-            row = [element, name, f"{some[0].first}"]
-            row.append(censored([e[0] if f.outcome.quiet else None for e, f in zip(ends, some, strict=True)]))
-            row.append(spread([f.outcome.n_halts for f in some], ".0f"))
-            row.append(censored([f.outcome.reached for f in some]))
-            row += [spread([e[1] for e in ends]), spread([e[2] for e in ends], ".4f")]
-            row += [spread([f.elastic for f in some], ".1f"), spread([f.volumes for f in some])]
-            row.append(spread([f.dimers for f in some]))
-            rows.append(row)
-            print(*row, sep=" | ", flush=True)
+    with ProcessPoolExecutor(given.workers, get_context("spawn")) as pool:
+        found = pool.map(learn, *zip(*tasks, strict=True))
+        for element, name in starts:
+            rows.append([element, name, *cells(list(islice(found, given.seeds)))])
+            print(*rows[-1], sep=" | ", flush=True)
     record = Record("first-labels", "Which labels to begin with", given.out, f"0 to {given.seeds - 1}")
     record.table(
         header,

@@ -121,7 +121,7 @@ def _temperatures(elements: Sequence[str]) -> Inferred:
 
 
 def _gamma_halt(elements: Sequence[str]) -> Inferred:
-    """Halt walks of compounds sooner: at 10 those of Cu3Au met nothing, their energies off by 1.5 meV/atom."""
+    """Halt walks of compounds sooner: at 10 those of Cu3Au met nothing, energies off by 1.5 meV/atom."""
     if len(elements) == 1:
         return Inferred("exploration.gamma_halt", 10.0, "one element: no force was far off below")
     return Inferred(
