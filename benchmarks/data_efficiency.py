@@ -37,7 +37,7 @@ from mlip_autopipec.numerics import (
 from mlip_autopipec.report.svg import BLUE, GREEN, GREY, ORANGE, YELLOW
 from mlip_autopipec.training.dataset import assemble
 
-START, BATCH = 5, 5
+START, BATCH, FUNCTIONS = 5, 5, 200
 MARKS = (10, 15, 20, 30, 40, 60, 80, 120)
 PARITY = 1.05  # times the error of the full pool
 SCALES = RowScales(0.001, 0.05, 0.003)  # the defaults of LinearAceFitMaker
@@ -220,13 +220,14 @@ def main() -> None:
     command.add_argument("elements", nargs="*", default=["Cu", "Mo", "Si"])
     command.add_argument("--seeds", type=int, default=3)
     command.add_argument("--labels", type=int, default=80)
-    command.add_argument("--functions", type=int, default=200)
+    command.add_argument("--functions", type=int, default=FUNCTIONS)
     command.add_argument(
         "--arms", nargs="+", default=list(ARMS), choices=list(ARMS), help="some only, on a page of their own"
     )
     given = command.parse_args()
     seeds = f"0 to {given.seeds - 1}, the same first five labels for all choices"
     name = "data-efficiency" if given.arms == list(ARMS) else "data-efficiency-some"
+    name += f"-{given.functions}" if given.functions != FUNCTIONS else ""
     record = Record(name, "Errors against number of labels", given.out, seeds)
     for element in given.elements:
         pool = Pool(given.folder, element, given.functions)
