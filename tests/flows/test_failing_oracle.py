@@ -32,7 +32,8 @@ def campaign(tmp_path):
     """Run a campaign of one label a generation; gives the summary, the batches, and the end if any."""
     oracle = AseStaticMaker(calculator="refusing_calculator:RefusingEMT")
     maker = ActiveLearningMaker(
-        seed_maker=SeedStructuresMaker(n_atoms=4, n_strained=2, n_rattled=6),
+        # Hardly a displaced atom, so that walks halt at once, with one frame each and nothing to spare.
+        seed_maker=SeedStructuresMaker(n_atoms=4, n_strained=2, n_rattled=6, n_volumes=8),
         label_maker=LabelBatchMaker(oracle_maker=oracle),
         fit_maker=LinearAceFitMaker(**FIT),
         exploration_maker=LammpsMDMaker(stop_rule=StopRule(gamma=1.3), gamma_select=1.1, frame_spacing=1),
