@@ -123,7 +123,9 @@ def _temperatures(elements: Sequence[str]) -> Inferred:
 def _gamma_halt(elements: Sequence[str]) -> Inferred:
     """Halt walks of compounds sooner: at 10 those of Cu3Au met nothing, energies off by 1.5 meV/atom."""
     if len(elements) == 1:
-        return Inferred("exploration.gamma_halt", 10.0, "one element: no force was far off below")
+        return Inferred(
+            "exploration.gamma_halt", 10.0, "one element: on copper and silicon no force was far off below"
+        )
     return Inferred(
         "exploration.gamma_halt", 5.0, "several elements: below 10 energies can still be off by 1 meV/atom"
     )
