@@ -27,6 +27,7 @@ from mlip_autopipec.generation import SeedStructuresMaker
 from mlip_autopipec.generation.oriented import unturned_primitive
 from mlip_autopipec.generation.perturb import dimers
 from mlip_autopipec.generation.strains import strained_cells, under_strain
+from mlip_autopipec.selection import GammaCalibrationMaker
 
 LARGEST = 0.06
 REPEAT = 2  # of the primitive cell, for oracles that want more than a few atoms
@@ -59,7 +60,7 @@ class StartedRun(Run):
             SeedStructuresMaker, dimer_distances=start.dimer_distances, n_volumes=start.n_volumes
         )
         self.filling = start.filling
-        super().__init__(element, "active", seed, n_steps, 0.1, directory)
+        super().__init__(element, "active", seed, n_steps, GammaCalibrationMaker().tolerated_error, directory)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,15 @@ def recorded():
 
 
 def copper_candidates(seed, n_each, name):
-    maker = SeedStructuresMaker(n_atoms=4, n_strained=n_each, n_rattled=n_each, seed=seed)
+    # Said in full: the tests are about these structures, whatever the defaults are.
+    maker = SeedStructuresMaker(
+        n_atoms=4,
+        n_strained=n_each,
+        n_rattled=n_each,
+        n_volumes=4,
+        dimer_distances=(0.65, 0.75, 0.9, 1.1, 1.4),
+        seed=seed,
+    )
     crystal = bulk("Cu", cubic=True)
     if name == "train":
         return maker.make.original(maker, [AtomicStructure.from_ase(crystal)]).candidates

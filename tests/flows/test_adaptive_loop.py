@@ -100,6 +100,8 @@ def test_the_record_says_what_labels_were_worth(finished):
     paid = finished("measure")
     assert sum(arm.n_labels for arm in arms.values()) == sum(e.n_labels for d in paid for e in d.errors)
     assert all(e.force_error > 0.0 for d in paid for e in d.errors)
+    assert all(e.force_error_before is None for e in paid[0].errors)
+    assert all(e.force_error_before is not None for e in paid[-1].errors)
     seen = set()
     for error in (error for doc in paid for error in doc.errors):
         assert (error.force_error_before is None) == (error.arm not in seen)

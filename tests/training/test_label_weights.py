@@ -134,8 +134,8 @@ def test_the_calibration_leaves_out_weighted_rows_as_they_were_put_in(problem):
                 residual = np.where(w > 0.0, y - rows @ solution, np.nan)
                 energies.append(residual[0])
                 forces.append(residual[1 : 1 + n])
-    assert found.energy_rmse == pytest.approx(np.sqrt(np.nanmean(np.square(energies))), rel=1e-4)
-    assert found.force_rmse == pytest.approx(np.sqrt(np.nanmean(np.square(np.concatenate(forces)))), rel=1e-4)
+    assert found.energy_rmse == pytest.approx(np.sqrt(np.nanmean(np.square(energies))), rel=1e-5)
+    assert found.force_rmse == pytest.approx(np.sqrt(np.nanmean(np.square(np.concatenate(forces)))), rel=1e-5)
 
 
 def test_a_calibration_needs_an_energy(problem):

@@ -270,13 +270,8 @@ def _campaign(chosen: dict[str, Any], seed: int) -> ActiveLearningMaker:
     """Put the Makers together; what is not in ``chosen`` stays at the Maker's own default."""
 
     def part(section: str, owner: Class) -> dict[str, Any]:
-        names = {f.name for f in fields(owner)}
-        found = {}
-        for path, value in chosen.items():
-            key = _RENAMED.get(path.removeprefix(f"{section}."), path.removeprefix(f"{section}."))
-            if path.startswith(f"{section}.") and key in names:
-                found[key] = tuple(value) if isinstance(value, list) else value
-        return found
+        keys = {p: p.removeprefix(f"{section}.") for p in chosen if p.startswith(f"{section}.")}
+        return _options({_RENAMED.get(key, key): chosen[path] for path, key in keys.items()}, owner)
 
     label_maker = LabelBatchMaker(oracle_maker=_oracle(chosen, part), **part("oracle", LabelBatchMaker))
     tuner = BasisTuner(**part("training", BasisTuner), seed=seed) if chosen.get("training.tune") else None
